@@ -1,0 +1,1 @@
+"""The bridge talks to terminals: the terminal port and its Payter adapter."""

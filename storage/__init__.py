@@ -1,0 +1,1 @@
+"""Storage keeps: engine, tables, column types, migrations."""

@@ -1,0 +1,1 @@
+"""The OCPP shell: the only place that knows which version a station speaks."""

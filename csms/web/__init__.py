@@ -1,0 +1,1 @@
+"""HTTP for people and terminal clouds: receipts, callbacks, health."""

@@ -1,0 +1,177 @@
+"""Commands: what a decision wants done, imperative. They land in the outbox in the decision's own commit.
+
+A doer (`sessions.doers`) carries one out, outside any database transaction, and reports what happened as a fact. Timers
+are commands due later. ``key`` makes a command unique: deciding twice never asks twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Timer(StrEnum):
+    """The session's deadlines; what each one ends is in `sessions.decide`."""
+
+    CHOICE = "choice"  # the driver did not choose an EVSE on the screen
+    PAYMENT = "payment"  # nobody could say whether a hold stands
+    START = "start"  # accepted (or unanswered) remote start, and no transaction: never plugged in
+    STOP = "stop"  # asked to stop, and the transaction still runs: ask again
+    HOLD_ENDING = "hold_ending"  # the hold is about to expire: stop while it can still be captured
+    SETTLE = "settle"  # the station never told the end: settle on the last trusted reading, provisionally
+
+
+class Message(StrEnum):
+    """What a terminal says to the driver; the words per language are the bridge's (`bridge.texts`)."""
+
+    AUTHORISING = "authorising"
+    CHOOSE_EVSE = "choose_evse"
+    PLUG_IN_FIRST = "plug_in_first"  # P6x with several free EVSEs and no fresh cable
+    PLUG_IN = "plug_in"
+    STARTING = "starting"
+    CHARGING = "charging"
+    STOPPING = "stopping"
+    DECLINED = "declined"
+    PAYMENT_UNKNOWN = "payment_unknown"
+    NOT_STARTED = "not_started"
+    START_REFUSED = "start_refused"
+    STATION_OFFLINE = "station_offline"
+    EVSE_OCCUPIED = "evse_occupied"
+    EVSE_FAULTED = "evse_faulted"
+    OTHER_CARD = "other_card"
+    CHOICE_TIMED_OUT = "choice_timed_out"
+    FINISHED = "finished"
+    NOT_CHARGED = "not_charged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """Something to do. ``key`` unique for ever; ``due_at`` None = at once."""
+
+    key: str
+    session_id: str | None = None
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReachDeadline(Command):
+    """Submit `DeadlineReached` at ``due_at``."""
+
+    timer: Timer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowSelection(Command):
+    """Ask on the terminal's screen which EVSE; the answer comes back as `EvseChosen`. Item: (name, label)."""
+
+    serial: str
+    items: tuple[tuple[str, str], ...]
+    language: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowOnTerminal(Command):
+    """Show a message. ``ends_interaction``: also forget the card that was read (`stop`), so the reader can be armed."""
+
+    serial: str
+    message: Message
+    language: str
+    parameters: dict[str, str] = field(default_factory=dict)
+    receipt_url_token: str | None = None  # show the QR of this receipt's page as well
+    arm_id: str | None = None
+    ends_interaction: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthoriseHold(Command):
+    """Turn the card read in interaction ``arm_id`` into a hold of the armed amount."""
+
+    serial: str
+    arm_id: str
+    card_ref: str
+    hold_minor: int
+    currency: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookUpHold(Command):
+    """Ask the provider whether a hold stands for this tap."""
+
+    serial: str
+    arm_id: str
+    card_ref: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureHold(Command):
+    """Capture ``amount_minor`` of the hold, once; the provider releases the rest."""
+
+    serial: str
+    payment_ref: str
+    amount_minor: int
+    held_minor: int
+    currency: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseHold(Command):
+    """Release the whole hold; nothing is captured."""
+
+    serial: str
+    payment_ref: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartCharging(Command):
+    """Remote start. ``limit_w`` / ``limit_s``: bounded TxProfile, the only guard that works while the station is offline."""
+
+    station_id: str
+    evse_id: int
+    id_token: str
+    remote_start_id: int
+    limit_w: int | None = None
+    limit_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopCharging(Command):
+    """Remote stop of a known transaction."""
+
+    station_id: str
+    transaction_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportCost(Command):
+    """Tell the station the running cost (2.x CostUpdated). ``total_minor`` incl. VAT; free is 0, never omitted."""
+
+    station_id: str
+    transaction_id: str
+    total_minor: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigureStation(Command):
+    """After an accepted boot: ask the station for what billing needs (sampling, registers, time-outs)."""
+
+    station_id: str
+
+
+AnyCommand = (
+    ReachDeadline
+    | ShowSelection
+    | ShowOnTerminal
+    | AuthoriseHold
+    | LookUpHold
+    | CaptureHold
+    | ReleaseHold
+    | StartCharging
+    | StopCharging
+    | ReportCost
+    | ConfigureStation
+)

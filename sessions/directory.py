@@ -1,0 +1,131 @@
+"""What the shells may ask: who is this station, this terminal, this token. Reads only; writing is `Inbox.submit`.
+
+`sessions.store` implements both protocols; the shells see nothing else of the database.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from sessions.facts import AnyFact, EvseStatus, TokenStatus
+
+
+class Admission(StrEnum):
+    """What we think of a station: only ``accepted`` ones charge."""
+
+    ACCEPTED = "accepted"
+    HELD = "held"  # unknown, waiting for an operator's approval: boot is answered Pending
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationRecord:
+    """A station as stored. ``password_hash``: see `csms.ocpp.credentials`; None = none set yet."""
+
+    station_id: str
+    admission: Admission
+    password_hash: str | None
+    connected: bool
+    epoch: int
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TerminalEvse:
+    """One EVSE that a terminal serves."""
+
+    station_id: str
+    evse_id: int
+    label: str
+    status: EvseStatus
+    station_connected: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TerminalRecord:
+    """A terminal as configured. ``hold_minor``: what to arm it with (the largest hold of its EVSEs' tariffs)."""
+
+    serial: str
+    family: str  # P66 | P66S | P68 | Apollo | Apollo Max | Apollo Polar
+    currency: str
+    language: str  # en | nb
+    hold_minor: int
+    price_text: str  # shown on the idle screen, in `language`
+    evses: tuple[TerminalEvse, ...]
+
+
+class ArmState(StrEnum):
+    """An interaction at a reader: open → presented → closed."""
+
+    OPEN = "open"
+    PRESENTED = "presented"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmRecord:
+    """The newest interaction of a terminal."""
+
+    arm_id: str
+    serial: str
+    state: ArmState
+    hold_minor: int
+    opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a submitted fact, after its commit.
+
+    ``duplicate``: the key was known; the other fields are then the first one's. ``transaction_id``: the session's
+    (allotted in the commit for 1.6). ``token_status``: how to answer an id token in the message. ``total_minor``: the
+    cost so far or final, incl. VAT, None where there is no tariff (0 = free, to be sent).
+    """
+
+    duplicate: bool = False
+    session_id: str | None = None
+    transaction_id: str | None = None
+    token_status: TokenStatus | None = None
+    total_minor: int | None = None
+    currency: str | None = None
+    ended: bool = False
+    epoch: int | None = None
+
+
+class Inbox(Protocol):
+    """Where facts go. Returns after the commit that holds the fact; raises only if it could not be stored at all."""
+
+    async def submit(self, fact: AnyFact) -> Outcome: ...
+
+
+class StationDirectory(Protocol):
+    """What the OCPP shell may ask."""
+
+    async def station(self, station_id: str) -> StationRecord | None: ...
+
+    async def register_station(self, station_id: str, admission: Admission, password_hash: str | None) -> None:
+        """Write down a station that connected for the first time (policy accept or hold). Idempotent."""
+        ...
+
+    async def token_status(self, id_token: str, now: datetime) -> TokenStatus:
+        """The id token's standing; card sessions' one-time tags that wait for their transaction are Accepted."""
+        ...
+
+
+class TerminalDirectory(Protocol):
+    """What the bridge may ask."""
+
+    async def terminals(self) -> tuple[TerminalRecord, ...]: ...
+
+    async def terminal(self, serial: str) -> TerminalRecord | None: ...
+
+    async def latest_arm(self, serial: str) -> ArmRecord | None: ...
+
+    async def arm(self, arm_id: str) -> ArmRecord | None: ...
+
+    async def interaction_pending(self, arm_id: str) -> bool:
+        """Whether a session or a command still needs the card read in this interaction."""
+        ...

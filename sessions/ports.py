@@ -1,0 +1,134 @@
+"""The doers' two doors to the outside: a station, a terminal's cloud. The floors above implement them.
+
+An expected outcome (declined, refused, offline, unknown) is a value, not an exception. `Unknown` means: it may have
+taken effect.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from sessions.commands import (
+    AuthoriseHold,
+    CaptureHold,
+    ConfigureStation,
+    LookUpHold,
+    ReleaseHold,
+    ReportCost,
+    ShowOnTerminal,
+    ShowSelection,
+    StartCharging,
+    StopCharging,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The station said yes. ``transaction_id``: a 2.0.1 station may name a cable-first transaction."""
+
+    transaction_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The station said no (Rejected, a CALLERROR), or does not know the call."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Offline:
+    """The station is not connected: the call was certainly not sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """No answer in time, or the connection broke after sending: it may have taken effect."""
+
+    reason: str = "timeout"
+
+
+StationOutcome = Accepted | Refused | Offline | Unknown
+
+
+class StationPort(Protocol):
+    """Implemented by `csms.ocpp`. Every call waits for the station's answer or the call timeout."""
+
+    async def start(self, command: StartCharging) -> StationOutcome: ...
+
+    async def stop(self, command: StopCharging) -> StationOutcome: ...
+
+    async def report_cost(self, command: ReportCost) -> StationOutcome: ...
+
+    async def configure(self, command: ConfigureStation) -> StationOutcome: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A hold stands at the provider."""
+
+    payment_ref: str
+    amount_minor: int
+    authorisation_code: str = ""
+    host_reference: str = ""
+    merchant_reference: str = ""
+    terminal_transaction_id: str = ""
+    aid: str = ""
+    held_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """No hold, for certain."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """The provider answered and knows of no such payment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Captured:
+    """Captured, by this call or an earlier one; ``amount_minor`` is the provider's figure."""
+
+    amount_minor: int
+    captured_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The hold is gone, nothing captured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The provider reports that the payment failed (state FAILED)."""
+
+    reason: str = ""
+
+
+HoldOutcome = Held | Declined | NotFound | Unknown
+CaptureOutcome = Captured | Released | Failed | NotFound | Unknown
+ReleaseOutcome = Released | Captured | Failed | NotFound | Unknown
+
+
+class TerminalPort(Protocol):
+    """Implemented by `bridge`. ``attempt`` counts from 1; above 1 an earlier try may have taken effect: look up first."""
+
+    async def authorise(self, command: AuthoriseHold, *, attempt: int, known_refs: frozenset[str]) -> HoldOutcome: ...
+
+    async def look_up(self, command: LookUpHold, *, known_refs: frozenset[str]) -> HoldOutcome: ...
+
+    async def capture(self, command: CaptureHold, *, attempt: int) -> CaptureOutcome: ...
+
+    async def release(self, command: ReleaseHold, *, attempt: int) -> ReleaseOutcome: ...
+
+    async def show(self, command: ShowOnTerminal) -> bool:
+        """Best effort: False if it could not be shown now."""
+        ...
+
+    async def select(self, command: ShowSelection) -> bool: ...
