@@ -1,0 +1,141 @@
+"""Ledger: double entry, pure. A session's money from hold to capture, as entry sets that add up to zero.
+
+A positive amount is a debit, a negative one a credit. The hold pair and the write-off pair are memo accounts: they
+remember, nobody owes them. A hold is resolved like TigerBeetle's two-phase transfers: what is captured and what is
+released together are what was held, once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from billing.cost import Cost
+from billing.money import exponent
+
+
+class Account(StrEnum):
+    """The chart of accounts."""
+
+    HOLD = "hold"  # memo: reserved on drivers' cards and not resolved yet
+    HOLD_CONTRA = "hold_contra"  # memo: the other side of HOLD
+    ACQUIRER = "acquirer"  # receivable: captured, not paid out yet
+    REVENUE = "revenue"  # sales without VAT
+    VAT_PAYABLE = "vat_payable"  # owed to the tax authority
+    WRITTEN_OFF = "written_off"  # memo: delivered, and never collected
+    WRITTEN_OFF_CONTRA = "written_off_contra"  # memo: the other side of WRITTEN_OFF
+
+
+class Kind(StrEnum):
+    """What an entry set records."""
+
+    HOLD = "hold"
+    CAPTURE = "capture"
+    RELEASE = "release"
+    WRITE_OFF = "write_off"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One side of a posting, in minor units: positive = debit, negative = credit."""
+
+    account: Account
+    amount_minor: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntrySet:
+    """Entries that are posted together. Raises ``ValueError`` unless they add up to zero in every currency."""
+
+    kind: Kind
+    entries: tuple[Entry, ...]
+
+    def __post_init__(self) -> None:
+        sums: dict[str, int] = defaultdict(int)
+        for entry in self.entries:
+            exponent(entry.currency)
+            sums[entry.currency] += entry.amount_minor
+        off = {currency: amount for currency, amount in sums.items() if amount}
+        if off:
+            raise ValueError(f"The {self.kind} entries do not add up to zero; they are off by {off}.")
+
+
+def _transfer(debit: Account, credit: Account, amount_minor: int, currency: str) -> tuple[Entry, ...]:
+    if amount_minor < 0:
+        raise ValueError(f"An amount to post cannot be negative: {amount_minor} {currency}.")
+    if amount_minor == 0:
+        return ()
+    return Entry(debit, amount_minor, currency), Entry(credit, -amount_minor, currency)
+
+
+def hold(amount_minor: int, currency: str) -> EntrySet:
+    """An amount is reserved on the driver's card. Raises ``ValueError`` unless it is above zero."""
+    if amount_minor <= 0:
+        raise ValueError(f"A hold must be above zero, not {amount_minor} {currency}.")
+    return EntrySet(Kind.HOLD, _transfer(Account.HOLD, Account.HOLD_CONTRA, amount_minor, currency))
+
+
+def capture(held_minor: int, cost: Cost, currency: str) -> EntrySet:
+    """The cost is collected out of a hold of which ``held_minor`` are open; the rest stays open until it is released.
+
+    Raises ``ValueError`` when the cost is above the hold (`billing.cost.cap_cost` comes first), zero (nothing is
+    captured: release instead), or in another currency.
+    """
+    if cost.currency != currency:
+        raise ValueError(f"The cost is in {cost.currency}, the hold in {currency}.")
+    if cost.total_minor == 0:
+        raise ValueError("A cost of zero is not captured; release the hold.")
+    if cost.total_minor > held_minor:
+        raise ValueError(f"Cannot capture {cost.total_minor} of a hold of {held_minor} {currency}.")
+    sale = (
+        Entry(Account.ACQUIRER, cost.total_minor, currency),
+        Entry(Account.REVENUE, -cost.net_minor, currency),
+        Entry(Account.VAT_PAYABLE, -cost.vat_minor, currency),
+    )
+    resolved = _transfer(Account.HOLD_CONTRA, Account.HOLD, cost.total_minor, currency)
+    return EntrySet(Kind.CAPTURE, resolved + tuple(entry for entry in sale if entry.amount_minor))
+
+
+def release(amount_minor: int, currency: str) -> EntrySet:
+    """The rest of a hold is given back; zero (everything was captured) posts nothing."""
+    return EntrySet(Kind.RELEASE, _transfer(Account.HOLD_CONTRA, Account.HOLD, amount_minor, currency))
+
+
+def write_off(amount_minor: int, currency: str) -> EntrySet:
+    """Delivered and not collected, incl. VAT: above the hold, or the capture was refused. Zero posts nothing."""
+    transfer = _transfer(Account.WRITTEN_OFF, Account.WRITTEN_OFF_CONTRA, amount_minor, currency)
+    return EntrySet(Kind.WRITE_OFF, transfer)
+
+
+def balance(entries: Iterable[Entry]) -> dict[Account, int]:
+    """What stands on each account that has entries, in minor units. Raises ``ValueError`` for mixed currencies."""
+    sums: dict[Account, int] = defaultdict(int)
+    currencies = set()
+    for entry in entries:
+        currencies.add(entry.currency)
+        sums[entry.account] += entry.amount_minor
+    if len(currencies) > 1:
+        raise ValueError(f"Entries in several currencies have no common balance: {', '.join(sorted(currencies))}.")
+    return dict(sums)
+
+
+def open_hold(entries: Iterable[Entry]) -> int:
+    """How much of the hold is neither captured nor released, in minor units."""
+    return balance(entries).get(Account.HOLD, 0)
+
+
+def posted(earlier: Sequence[EntrySet], new: EntrySet) -> tuple[EntrySet, ...]:
+    """A session's entry sets with one more. A hold resolves exactly once:
+
+    raises ``ValueError`` for a second hold, a second capture, and for resolving more than is open.
+    """
+    if new.kind in (Kind.HOLD, Kind.CAPTURE) and any(entry_set.kind is new.kind for entry_set in earlier):
+        raise ValueError(f"The session has a {new.kind} already.")
+    after = (*earlier, new)
+    left = open_hold(entry for entry_set in after for entry in entry_set.entries)
+    if left < 0:
+        raise ValueError(f"The {new.kind} resolves {-left} minor units more than are held.")
+    return after
