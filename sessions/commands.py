@@ -146,16 +146,6 @@ class StopCharging(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReportCost(Command):
-    """Tell the station the running cost (2.x CostUpdated). ``total_minor`` incl. VAT; free is 0, never omitted."""
-
-    station_id: str
-    transaction_id: str
-    total_minor: int
-    currency: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigureStation(Command):
     """After an accepted boot: ask the station for what billing needs (sampling, registers, time-outs)."""
 
@@ -172,6 +162,5 @@ AnyCommand = (
     | ReleaseHold
     | StartCharging
     | StopCharging
-    | ReportCost
     | ConfigureStation
 )

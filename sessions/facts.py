@@ -58,7 +58,7 @@ class Sample:
     """
 
     station_time: datetime
-    value: Decimal
+    value: Decimal | None  # None: a signed record without a plain number (1.6 format SignedData)
     measurand: str = "Energy.Active.Import.Register"
     unit: str | None = None
     multiplier: int = 0

@@ -16,7 +16,6 @@ from sessions.commands import (
     ConfigureStation,
     LookUpHold,
     ReleaseHold,
-    ReportCost,
     ShowOnTerminal,
     ShowSelection,
     StartCharging,
@@ -59,8 +58,6 @@ class StationPort(Protocol):
     async def start(self, command: StartCharging) -> StationOutcome: ...
 
     async def stop(self, command: StopCharging) -> StationOutcome: ...
-
-    async def report_cost(self, command: ReportCost) -> StationOutcome: ...
 
     async def configure(self, command: ConfigureStation) -> StationOutcome: ...
 

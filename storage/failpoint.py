@@ -18,7 +18,7 @@ _log_path = os.environ.get("TAPVOLT_FAILPOINT_LOG", "")
 
 def arm(point: str, log_path: str = "") -> None:
     """Set the point to die at (``name#n``) and the log, as the environment does at start-up."""
-    global _armed, _log_path  # noqa: PLW0603 - a process has one fate
+    global _armed, _log_path
     _armed, _log_path = point, log_path
     _passed.clear()
 

@@ -1,0 +1,388 @@
+"""Whose fact is this? Finds, or opens, the session that a fact is about. Pure.
+
+Stations leave out transaction ids, send −1, forget remote start ids and repeat themselves; the order of the tries below
+is the order of how sure each is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from billing.payment import Payment
+from sessions import facts
+from sessions.commands import AnyCommand, ConfigureStation, ShowOnTerminal, Timer
+from sessions.decide import charging_state_reported
+from sessions.directory import Admission, ArmState
+from sessions.facts import EvseStatus, Sample, TokenStatus
+from sessions.session import Origin, Policy, Session
+from sessions.tables import RUNNING, Charging
+from sessions.tap import TapRefused, is_free, meaning
+from sessions.working_set import ArmRow, StationRow, WorkingSet
+
+#: 1.6 stations send these when StartTransaction was never answered.
+NO_TRANSACTION_IDS = frozenset({"-1", "0", ""})
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """A session and the fact to decide it on; several for one fact where one event ends another session too."""
+
+    session: Session
+    fact: facts.AnyFact
+
+
+@dataclass(slots=True)
+class Route:
+    """Where a fact went: the sessions to decide, and commands that belong to no session."""
+
+    routed: list[Routed]
+    commands: list[AnyCommand]
+    epoch: int | None = None
+
+
+def route(ws: WorkingSet, fact: facts.AnyFact, now: datetime, policy: Policy, node: str) -> Route:
+    """Apply ``fact`` to the stations, EVSEs and arms of ``ws`` and return the sessions to decide."""
+    result = Route(routed=[], commands=[])
+    handler = _ROUTERS.get(type(fact))
+    if handler is not None:
+        handler(_Context(ws=ws, now=now, policy=policy, node=node, result=result), fact)
+    elif isinstance(fact, facts.SessionFact):
+        session = ws.sessions.get(fact.session_id)
+        if session is not None:
+            result.routed.append(Routed(session, fact))
+    return result
+
+
+@dataclass(slots=True)
+class _Context:
+    ws: WorkingSet
+    now: datetime
+    policy: Policy
+    node: str
+    result: Route
+
+    def to(self, session: Session | None, fact: facts.AnyFact) -> None:
+        if session is not None:
+            self.result.routed.append(Routed(session, fact))
+
+    def station(self, station_id: str) -> StationRow:
+        known = self.ws.stations.get(station_id)
+        return known or StationRow(station_id=station_id, admission=Admission.HELD, connected=False, epoch=0)
+
+
+# --- stations ---------------------------------------------------------------------------------------------------------
+
+
+def _connected(c: _Context, fact: facts.StationConnected) -> None:
+    station = c.station(fact.station_id)
+    epoch = station.epoch + 1
+    c.ws.put_station(
+        replace(station, connected=True, epoch=epoch, version=fact.version, node=c.node, seen_at=c.now)
+    )
+    c.result.epoch = epoch
+
+
+def _disconnected(c: _Context, fact: facts.StationDisconnected) -> None:
+    station = c.station(fact.station_id)
+    if station.epoch == fact.epoch:  # an older socket's farewell says nothing about the newer one
+        c.ws.put_station(replace(station, connected=False, seen_at=c.now))
+
+
+def _booted(c: _Context, fact: facts.StationBooted) -> None:
+    station = c.station(fact.station_id)
+    c.ws.put_station(
+        replace(
+            station,
+            vendor=fact.vendor[:60],
+            model=fact.model[:60],
+            serial_number=fact.serial_number[:60],
+            firmware_version=fact.firmware_version[:60],
+            boot_status=fact.status,
+            booted_at=c.now,
+            seen_at=c.now,
+        )
+    )
+    if fact.status == "Accepted":
+        key = f"configure:{fact.key}"
+        c.result.commands.append(ConfigureStation(key=key[:200], station_id=fact.station_id))
+
+
+def _evse_status(c: _Context, fact: facts.EvseStatusReported) -> None:
+    if fact.evse_id == 0:
+        return
+    row = c.ws.evse(fact.station_id, fact.evse_id)
+    running = c.ws.running_at(fact.station_id, fact.evse_id)
+    plugged_at = row.plugged_at
+    if fact.status is not EvseStatus.OCCUPIED:
+        plugged_at = None
+    elif row.status is not EvseStatus.OCCUPIED and running is None:
+        plugged_at = c.now
+    c.ws.put_evse(
+        replace(
+            row,
+            status=fact.status,
+            charging_state=fact.charging_state,
+            raw_status=fact.raw_status[:20],
+            error_code=fact.error_code[:60],
+            status_at=c.now,
+            plugged_at=plugged_at,
+        )
+    )
+    if running is not None and fact.charging_state is not None:
+        c.ws.put_session(charging_state_reported(running, fact.charging_state, fact.station_time, c.now))
+
+
+# --- transactions -----------------------------------------------------------------------------------------------------
+
+
+def _find(c: _Context, fact: facts.TransactionFact) -> Session | None:
+    """By the transaction's id; then by our remote start id; then by the one-time id token."""
+    here = c.ws.at_station(fact.station_id)
+    if fact.transaction_id is not None and fact.transaction_id not in NO_TRANSACTION_IDS:
+        for session in here:
+            if session.transaction_id == fact.transaction_id:
+                return session
+    unbound = [s for s in here if s.transaction_id is None]
+    if fact.remote_start_id is not None:
+        for session in unbound:
+            if session.remote_start_id == fact.remote_start_id:
+                return session
+    if fact.id_token:
+        for session in reversed(unbound):
+            if session.id_token.upper() == fact.id_token.upper():
+                return session
+        if isinstance(fact, facts.TransactionStarted) and fact.transaction_id is None:
+            # 1.6: our tags are used once, so this start was told before, with other content (a corrected clock).
+            for session in reversed(here):
+                if session.remote_start_id is not None and session.id_token.upper() == fact.id_token.upper():
+                    return session
+    return None
+
+
+def _started(c: _Context, fact: facts.TransactionStarted) -> None:
+    session = _find(c, fact)
+    if session is None and not fact.id_token and fact.evse_id:
+        # Cable first: nobody has authorised it yet; a tap or a token will name it later (EC 2).
+        c.ws.put_evse(replace(c.ws.evse(fact.station_id, fact.evse_id), waiting=fact))
+        return
+    if fact.transaction_id is None:
+        fact = replace(fact, transaction_id=(session.transaction_id if session else None) or c.ws.allot_transaction_id())
+    if session is None:
+        session, fact = _open_by_token(c, fact)
+    _supersede(c, session, fact)
+    c.to(session, fact)
+
+
+def _open_by_token(c: _Context, fact: facts.TransactionStarted) -> tuple[Session, facts.TransactionStarted]:
+    """A transaction we did not start: an RFID session if the token is good, else recorded and stopped."""
+    status = c.ws.tokens.get((fact.id_token or "").upper(), TokenStatus.INVALID)
+    row = c.ws.evse(fact.station_id, fact.evse_id or 1)
+    tariff = c.ws.tariffs.get(row.tariff_id or "")
+    good = status is TokenStatus.ACCEPTED
+    session = Session(
+        session_id=_derived_id(fact),
+        origin=Origin.RFID if good else Origin.UNAUTHORISED,
+        opened_at=c.now,
+        receipt_token=f"none:{_derived_id(fact)}",
+        charging=Charging.ACCEPTED,
+        payment=Payment.NONE,
+        currency=tariff.currency if tariff else "",
+        place=row.place,
+        tariff=tariff,
+        issuer_id=c.ws.issuer_id,
+        id_token=(fact.id_token or "").upper(),
+        token_status=status,
+    )
+    return session, replace(fact, token_status=status)
+
+
+def _derived_id(fact: facts.TransactionFact) -> str:
+    """A session id for a transaction that began at the station: the same for the same content."""
+    return hashlib.sha256(fact.key.encode()).hexdigest()[:32]
+
+
+def _supersede(c: _Context, session: Session, fact: facts.TransactionFact) -> None:
+    """A new transaction on an EVSE is evidence that the one before has ended, told or not."""
+    if session.charging in RUNNING or session.place is None:
+        return
+    evse_id = fact.evse_id or session.place.evse_id
+    for other in c.ws.at_station(fact.station_id):
+        same = other.place is not None and other.place.evse_id == evse_id
+        if same and other.session_id != session.session_id and other.charging in RUNNING:
+            key = f"{other.session_id}:superseded:{session.session_id}"
+            c.to(other, facts.DeadlineReached(key=key, at=c.now, session_id=other.session_id, timer=Timer.SETTLE))
+
+
+def _updated(c: _Context, fact: facts.TransactionUpdated) -> None:
+    session = _find(c, fact)
+    if session is not None:
+        waiting = None
+        if session.charging not in RUNNING:
+            waiting = c.ws.clear_waiting(fact.station_id, fact.evse_id, fact.transaction_id)
+        if waiting is not None:
+            fact = replace(fact, samples=(*_begin_samples(waiting, fact.station_time), *fact.samples))
+        _supersede(c, session, fact)
+        c.to(session, fact)
+        return
+    waiting = c.ws.clear_waiting(fact.station_id, fact.evse_id, fact.transaction_id) if fact.id_token else None
+    if fact.id_token and (waiting is not None or fact.evse_id):
+        # Cable first, then a token at the station's own reader.
+        evse_id = fact.evse_id or (waiting.evse_id if waiting else None)
+        start = facts.TransactionStarted(
+            key=fact.key,
+            at=fact.at,
+            station_id=fact.station_id,
+            transaction_id=fact.transaction_id,
+            evse_id=evse_id,
+            id_token=fact.id_token,
+            id_token_type=fact.id_token_type,
+            station_time=fact.station_time,
+            charging_state=fact.charging_state,
+            samples=(*(_begin_samples(waiting, fact.station_time) if waiting else ()), *fact.samples),
+            seq_no=fact.seq_no,
+        )
+        opened, start = _open_by_token(c, start)
+        _supersede(c, opened, start)
+        c.to(opened, start)
+
+
+def _begin_samples(waiting: facts.TransactionStarted, at: datetime) -> tuple[Sample, ...]:
+    """The register at plug-in, as the start register at authorisation: time before the tap is nobody's."""
+    return tuple(replace(s, station_time=at, context="Transaction.Begin") for s in waiting.samples if s.value is not None)
+
+
+def _ended(c: _Context, fact: facts.TransactionEnded) -> None:
+    session = _find(c, fact) or _only_candidate(c, fact)
+    c.ws.clear_waiting(fact.station_id, fact.evse_id, fact.transaction_id)
+    c.to(session, fact)
+
+
+def _only_candidate(c: _Context, fact: facts.TransactionEnded) -> Session | None:
+    """An end without a usable id (EC 37): the tag's running session, or the only one whose register and time fit."""
+    running = [s for s in c.ws.at_station(fact.station_id) if s.charging in RUNNING]
+    if fact.id_token:
+        tagged = [s for s in running if s.id_token.upper() == fact.id_token.upper()]
+        if len(tagged) == 1:
+            return tagged[0]
+    fitting = [
+        s
+        for s in running
+        if (fact.evse_id is None or s.place is None or s.place.evse_id == fact.evse_id)
+        and (fact.register_wh is None or s.meter.last_wh is None or fact.register_wh >= s.meter.last_wh - 1)
+        and (s.started_at is None or fact.station_time >= s.started_at or fact.station_time.year < 2020)
+    ]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _metered(c: _Context, fact: facts.EnergyMetered) -> None:
+    if fact.transaction_id is not None and fact.transaction_id not in NO_TRANSACTION_IDS:
+        for session in c.ws.at_station(fact.station_id):
+            if session.transaction_id == fact.transaction_id:
+                c.to(session, fact)
+                return
+    if fact.evse_id:
+        c.to(c.ws.running_at(fact.station_id, fact.evse_id), fact)
+
+
+# --- terminals --------------------------------------------------------------------------------------------------------
+
+
+def _arm_opened(c: _Context, fact: facts.ArmOpened) -> None:
+    c.ws.put_arm(
+        ArmRow(
+            arm_id=fact.arm_id,
+            serial=fact.serial,
+            state=ArmState.OPEN,
+            hold_minor=fact.hold_minor,
+            currency=fact.currency,
+            opened_at=c.now,
+        )
+    )
+
+
+def _arm_closed(c: _Context, fact: facts.ArmClosed) -> None:
+    arm = c.ws.arms.get(fact.arm_id)
+    if arm is not None and arm.state is not ArmState.CLOSED:
+        c.ws.put_arm(replace(arm, state=ArmState.CLOSED))
+
+
+def _card_presented(c: _Context, fact: facts.CardPresented) -> None:
+    arm, terminal = c.ws.arms.get(fact.arm_id), c.ws.terminals.get(fact.serial)
+    if arm is None or terminal is None or arm.serial != fact.serial or arm.state is not ArmState.OPEN:
+        return  # a late or invented callback changes nothing
+    c.ws.put_arm(replace(arm, state=ArmState.PRESENTED))
+    for other in c.ws.choosing_at(fact.serial):  # somebody walked away from the selection screen
+        key = f"{other.session_id}:overtaken:{fact.arm_id}"
+        c.to(other, facts.DeadlineReached(key=key, at=c.now, session_id=other.session_id, timer=Timer.CHOICE))
+    found = meaning(c.ws, terminal, arm, fact, c.now, c.policy)
+    if isinstance(found, TapRefused):
+        c.result.commands.append(
+            ShowOnTerminal(
+                key=f"tap:{fact.arm_id}:refused",
+                serial=fact.serial,
+                message=found.message,
+                language=terminal.language,
+                parameters={"evse": found.label},
+                arm_id=fact.arm_id,
+                ends_interaction=True,
+            )
+        )
+        return
+    c.to(found, fact)
+
+
+def _evse_chosen(c: _Context, fact: facts.EvseChosen) -> None:
+    session = c.ws.sessions.get(fact.session_id)
+    if session is None or session.terminal_serial != fact.serial:
+        return
+    still_free = tuple(
+        (place, tariff)
+        for place, tariff in session.choices
+        if is_free(c.ws, c.ws.evse(place.station_id, place.evse_id))
+    )
+    c.to(replace(session, choices=still_free), fact)
+
+
+def _operator_started(c: _Context, fact: facts.OperatorStarted) -> None:
+    row = c.ws.evse(fact.station_id, fact.evse_id)
+    if not is_free(c.ws, row):
+        return
+    tariff = c.ws.tariffs.get(row.tariff_id or "")
+    c.to(
+        Session(
+            session_id=fact.session_id,
+            origin=Origin.OPERATOR,
+            opened_at=c.now,
+            receipt_token=fact.receipt_token,
+            charging=Charging.WAITING,
+            payment=Payment.NONE,
+            currency=tariff.currency if tariff else "",
+            place=row.place,
+            tariff=tariff,
+            issuer_id=c.ws.issuer_id,
+            id_token=fact.id_token,
+            remote_start_id=fact.remote_start_id,
+        ),
+        fact,
+    )
+
+
+_ROUTERS: dict[type[facts.Fact], Callable[[_Context, Any], None]] = {
+    facts.StationConnected: _connected,
+    facts.StationDisconnected: _disconnected,
+    facts.StationBooted: _booted,
+    facts.EvseStatusReported: _evse_status,
+    facts.TransactionStarted: _started,
+    facts.TransactionUpdated: _updated,
+    facts.TransactionEnded: _ended,
+    facts.EnergyMetered: _metered,
+    facts.ArmOpened: _arm_opened,
+    facts.ArmClosed: _arm_closed,
+    facts.CardPresented: _card_presented,
+    facts.EvseChosen: _evse_chosen,
+    facts.OperatorStarted: _operator_started,
+}

@@ -1,0 +1,265 @@
+"""Reading a batch's working set and writing it back: a handful of statements, whatever the batch's size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Select, and_, or_, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from billing.tariff import Tariff
+from billing.tariff_json import tariff_from_json
+from sessions import facts
+from sessions.codec import decode, decode_session, encode
+from sessions.directory import Admission, ArmState
+from sessions.facts import ChargingState, EvseStatus, TokenStatus, TransactionStarted
+from sessions.session import Session
+from sessions.working_set import ArmRow, EvseRow, StationRow, TerminalRow, WorkingSet
+from storage import schema as t
+
+TOUCH_SCREEN_FAMILIES = frozenset({"Apollo", "Apollo Max", "Apollo Polar"})
+TRANSACTION_COUNTER = "transaction"
+
+
+def insert_for(connection: AsyncConnection) -> Any:
+    """The dialect's INSERT, which knows ON CONFLICT."""
+    return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+
+
+async def load(connection: AsyncConnection, batch: Sequence[facts.AnyFact], issuer_id: str, duplicates: Iterable[str]) -> WorkingSet:
+    """Read what ``batch`` may touch. On PostgreSQL the rows stay locked until the commit (one order: no deadlocks)."""
+    ws = WorkingSet(issuer_id=issuer_id)
+    stations, serials, session_ids, arm_ids = set[str](), set[str](), set(duplicates), set[str]()
+    tokens, transactions = set[str](), set[tuple[str, str]]()
+    for fact in batch:
+        if isinstance(fact, facts.StationFact):
+            stations.add(fact.station_id)
+        if isinstance(fact, facts.TerminalFact):
+            serials.add(fact.serial)
+        if isinstance(fact, facts.SessionFact | facts.EvseChosen):
+            session_ids.add(fact.session_id)
+        if isinstance(fact, facts.CardPresented | facts.ArmClosed):
+            arm_ids.add(fact.arm_id)
+        if isinstance(fact, facts.TransactionFact) and fact.id_token:
+            tokens.add(fact.id_token.upper())
+        if isinstance(fact, facts.TransactionFact | facts.EnergyMetered) and fact.transaction_id:
+            transactions.add((fact.station_id, fact.transaction_id))
+    taps = {f.serial for f in batch if isinstance(f, facts.CardPresented | facts.EvseChosen)}
+    if taps:
+        await _load_terminals(connection, ws, taps)
+        stations |= {station_id for terminal in ws.terminals.values() for station_id, _ in terminal.evses}
+    if stations:
+        await _load_stations(connection, ws, stations)
+    if arm_ids:
+        await _load_arms(connection, ws, arm_ids)
+    await _load_sessions(connection, ws, session_ids, stations, serials & taps, tokens, transactions)
+    if tokens:
+        await _load_tokens(connection, ws, tokens)
+    opens = any(isinstance(f, facts.CardPresented | facts.TransactionFact | facts.OperatorStarted) for f in batch)
+    if opens:
+        ws.tariffs = await load_tariffs(connection)
+    if any(isinstance(f, facts.TransactionStarted) and f.transaction_id is None for f in batch):
+        ws.next_transaction = await counter(connection, TRANSACTION_COUNTER)
+    return ws
+
+
+async def _load_terminals(connection: AsyncConnection, ws: WorkingSet, serials: set[str]) -> None:
+    served: dict[str, list[tuple[str, int]]] = {}
+    by_place = select(t.terminal_evses).where(t.terminal_evses.c.serial.in_(serials)).order_by(t.terminal_evses.c.position)
+    for row in await connection.execute(by_place):
+        served.setdefault(row.serial, []).append((row.station_id, row.evse_id))
+    for row in await connection.execute(select(t.terminals).where(t.terminals.c.serial.in_(serials))):
+        ws.terminals[row.serial] = TerminalRow(
+            serial=row.serial,
+            currency=row.currency,
+            language=row.language,
+            touch_screen=row.family in TOUCH_SCREEN_FAMILIES,
+            evses=tuple(served.get(row.serial, ())),
+        )
+
+
+async def _load_stations(connection: AsyncConnection, ws: WorkingSet, station_ids: set[str]) -> None:
+    query = select(t.stations).where(t.stations.c.station_id.in_(station_ids)).order_by(t.stations.c.station_id)
+    for row in await connection.execute(query.with_for_update()):
+        ws.stations[row.station_id] = StationRow(
+            station_id=row.station_id,
+            admission=Admission(row.admission),
+            connected=row.connected,
+            epoch=row.epoch,
+            node=row.node,
+            version=row.version,
+            vendor=row.vendor,
+            model=row.model,
+            serial_number=row.serial_number,
+            firmware_version=row.firmware_version,
+            boot_status=row.boot_status,
+            booted_at=row.booted_at,
+            seen_at=row.seen_at,
+        )
+    for row in await connection.execute(select(t.evses).where(t.evses.c.station_id.in_(station_ids))):
+        ws.evses[row.station_id, row.evse_id] = EvseRow(
+            station_id=row.station_id,
+            evse_id=row.evse_id,
+            label=row.label,
+            tariff_id=row.tariff_id,
+            max_power_w=row.max_power_w,
+            status=EvseStatus(row.status),
+            charging_state=ChargingState(row.charging_state) if row.charging_state else None,
+            raw_status=row.raw_status,
+            error_code=row.error_code,
+            status_at=row.status_at,
+            plugged_at=row.plugged_at,
+            waiting=decode(TransactionStarted, row.waiting) if row.waiting else None,
+        )
+
+
+async def _load_arms(connection: AsyncConnection, ws: WorkingSet, arm_ids: set[str]) -> None:
+    query = select(t.arms).where(t.arms.c.arm_id.in_(arm_ids)).order_by(t.arms.c.arm_id).with_for_update()
+    for row in await connection.execute(query):
+        ws.arms[row.arm_id] = ArmRow(
+            arm_id=row.arm_id,
+            serial=row.serial,
+            state=ArmState(row.state),
+            hold_minor=row.hold_minor,
+            currency=row.currency,
+            opened_at=row.opened_at,
+        )
+
+
+async def _load_sessions(
+    connection: AsyncConnection,
+    ws: WorkingSet,
+    session_ids: set[str],
+    stations: set[str],
+    serials: set[str],
+    tokens: set[str],
+    transactions: set[tuple[str, str]],
+) -> None:
+    s = t.sessions.c
+    wanted = []
+    if session_ids:
+        wanted.append(s.session_id.in_(session_ids))
+    if stations:
+        wanted.append(and_(s.open, s.station_id.in_(stations)))
+    if serials:
+        wanted.append(and_(s.open, s.terminal_serial.in_(serials)))
+    if tokens and stations:
+        wanted.append(and_(s.station_id.in_(stations), s.id_token.in_(tokens)))
+    if transactions:
+        wanted.append(tuple_(s.station_id, s.transaction_id).in_(transactions))
+    if not wanted:
+        return
+    query: Select[Any] = select(s.session_id, s.state).where(or_(*wanted)).order_by(s.session_id).with_for_update()
+    for row in await connection.execute(query):
+        ws.sessions[row.session_id] = decode_session(row.state)
+        ws.stored.add(row.session_id)
+
+
+async def _load_tokens(connection: AsyncConnection, ws: WorkingSet, tokens: set[str]) -> None:
+    for row in await connection.execute(select(t.id_tokens).where(t.id_tokens.c.id_token.in_(tokens))):
+        ws.tokens[row.id_token] = TokenStatus(row.status)
+
+
+async def load_tariffs(connection: AsyncConnection) -> dict[str, Tariff]:
+    """All tariffs, by id."""
+    rows = await connection.execute(select(t.tariffs))
+    return {row.tariff_id: tariff_from_json(orjson.loads(row.body)) for row in rows}
+
+
+async def counter(connection: AsyncConnection, name: str) -> int:
+    """The counter's last number given out, locked until the commit; 0 for a new one."""
+    query = select(t.counters.c.value).where(t.counters.c.name == name).with_for_update()
+    return int((await connection.execute(query)).scalar() or 0)
+
+
+async def set_counter(connection: AsyncConnection, name: str, value: int) -> None:
+    """Keep the counter's last number given out."""
+    insert = insert_for(connection)(t.counters).values(name=name, value=value)
+    await connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
+
+
+def session_row(session: Session) -> dict[str, Any]:
+    """A session as the table keeps it."""
+    place = session.place
+    return {
+        "session_id": session.session_id,
+        "origin": session.origin.value,
+        "station_id": place.station_id if place else None,
+        "evse_id": place.evse_id if place else None,
+        "id_token": session.id_token.upper() or None,
+        "remote_start_id": session.remote_start_id,
+        "transaction_id": session.transaction_id,
+        "terminal_serial": session.terminal_serial,
+        "card_ref": session.card.card_ref if session.card else None,
+        "arm_id": session.arm_id,
+        "payment_ref": session.authorisation.payment_ref or None,
+        "charging": session.charging.value,
+        "payment": session.payment.value,
+        "open": session.open,
+        "needs_review": bool(session.flags),
+        "claim": session.claim,
+        "receipt_token": session.receipt_token,
+        "opened_at": session.opened_at,
+        "closed_at": session.closed_at,
+        "state": encode(session),
+    }
+
+
+async def write_sessions(connection: AsyncConnection, ws: WorkingSet) -> None:
+    """Write the changed sessions: one insert, one update."""
+    changed = [ws.sessions[session_id] for session_id in ws.changed_sessions]
+    new = [session_row(s) for s in changed if s.session_id not in ws.stored]
+    known = [session_row(s) for s in changed if s.session_id in ws.stored]
+    # Updates first: a claim must be given up before another session can take it.
+    if known:
+        columns = [name for name in known[0] if name != "session_id"]
+        statement = update(t.sessions).where(t.sessions.c.session_id == _bind("session_id"))
+        await connection.execute(
+            statement.values({name: _bind(name) for name in columns}), [{f"b_{k}": v for k, v in row.items()} for row in known]
+        )
+    if new:
+        await connection.execute(t.sessions.insert(), new)
+
+
+def _bind(name: str) -> Any:
+    from sqlalchemy import bindparam
+
+    column = t.sessions.c[name]
+    return bindparam(f"b_{name}", type_=column.type)
+
+
+async def write_world(connection: AsyncConnection, ws: WorkingSet, now: datetime) -> None:
+    """Write the changed stations, EVSEs and arms."""
+    if ws.changed_stations:
+        rows = [{**asdict(ws.stations[i]), "admission": ws.stations[i].admission.value} for i in sorted(ws.changed_stations)]
+        await upsert(connection, t.stations, ["station_id"], rows)
+    if ws.changed_evses:
+        evses = []
+        for key in sorted(ws.changed_evses):
+            row = ws.evses[key]
+            values = {name: getattr(row, name) for name in EvseRow.__dataclass_fields__}
+            values |= {
+                "status": row.status.value,
+                "charging_state": row.charging_state.value if row.charging_state else None,
+                "waiting": encode(row.waiting) if row.waiting else None,
+            }
+            evses.append(values)
+        await upsert(connection, t.evses, ["station_id", "evse_id"], evses)
+    if ws.changed_arms:
+        arms = [{**asdict(ws.arms[i]), "state": ws.arms[i].state.value} for i in sorted(ws.changed_arms)]
+        await upsert(connection, t.arms, ["arm_id"], arms)
+
+
+async def upsert(connection: AsyncConnection, table: Any, key: list[str], rows: list[dict[str, Any]]) -> None:
+    """Insert ``rows``, or overwrite the ones whose ``key`` is there. One statement."""
+    insert = insert_for(connection)(table).values(rows)
+    changes = {name: insert.excluded[name] for name in rows[0] if name not in key}
+    if changes:
+        await connection.execute(insert.on_conflict_do_update(index_elements=key, set_=changes))
+    else:
+        await connection.execute(insert.on_conflict_do_nothing(index_elements=key))

@@ -1,0 +1,146 @@
+"""A session's state, and a decision about it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from billing.cost import Cost
+from billing.ledger import EntrySet
+from billing.payment import RESOLVED, Payment
+from billing.tariff import Tariff
+from sessions.commands import AnyCommand
+from sessions.facts import Card, TokenStatus
+from sessions.meter import Meter
+from sessions.tables import CLAIMING, OVER, Charging
+
+
+class Origin(StrEnum):
+    """Who authorised the charge; a card is one way to pay."""
+
+    CARD = "card"
+    RFID = "rfid"
+    OPERATOR = "operator"
+    UNAUTHORISED = "unauthorised"  # a transaction nobody allowed: recorded, stopped, never charged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authorisation:
+    """What the receipt must say of the hold; masked, never a PAN."""
+
+    payment_ref: str = ""
+    authorisation_code: str = ""
+    host_reference: str = ""
+    merchant_reference: str = ""
+    terminal_transaction_id: str = ""
+    aid: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """The EVSE as it was when the session opened: names and limits are frozen with the tariff."""
+
+    station_id: str
+    evse_id: int
+    label: str = ""
+    max_power_w: int | None = None  # None: not configured, the policy's bound applies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One charging session, whoever authorised it. Amounts in minor units of ``currency``."""
+
+    session_id: str
+    origin: Origin
+    opened_at: datetime
+    receipt_token: str
+    charging: Charging
+    payment: Payment
+    language: str = "en"
+    currency: str = ""
+
+    place: Place | None = None
+    tariff: Tariff | None = None  # frozen at the tap
+    issuer_id: str = ""
+
+    id_token: str = ""
+    remote_start_id: int | None = None
+    transaction_id: str | None = None
+    token_status: TokenStatus = TokenStatus.ACCEPTED
+
+    terminal_serial: str | None = None
+    arm_id: str | None = None
+    card: Card | None = None
+    choices: tuple[tuple[Place, Tariff | None], ...] = ()  # while choosing
+
+    hold_minor: int = 0  # what the terminal was armed with
+    held_minor: int = 0
+    held_at: datetime | None = None
+    hold_number: int = 0  # how many holds were ever confirmed: one (a test's invariant)
+    authorisation: Authorisation = field(default_factory=Authorisation)
+    capture_minor: int = 0  # what we asked for
+    captured_minor: int = 0  # what the provider confirmed
+    captured_at: datetime | None = None
+    look_ups: int = 0
+
+    meter: Meter = field(default_factory=Meter)
+    started_at: datetime | None = None  # of the transaction, by the station's clock where that can be believed
+    ended_at: datetime | None = None
+    end_reason: str = ""
+    end_register_wh: str = ""  # as reported, to notice a second, different end
+    stop_by: str = ""
+    stops_asked: int = 0
+    unpaid: bool = False  # a transaction that started after we gave up: free
+    cost: Cost | None = None  # set once, when the session is settled
+    written_off_minor: int = 0
+    provisional: bool = False
+    receipt_due: bool = False  # a sales document is owed (and issued in the same commit)
+    flags: tuple[str, ...] = ()  # reasons for an operator's review
+    closed_at: datetime | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether something is still to come: the charge is not over, or its hold is not resolved."""
+        return not (self.charging in OVER and self.payment in RESOLVED)
+
+    @property
+    def claim(self) -> str | None:
+        """The EVSE this session claims before its transaction runs."""
+        if self.charging in CLAIMING and self.place:
+            return f"{self.place.station_id}/{self.place.evse_id}"
+        return None
+
+    @property
+    def max_power_w(self) -> int | None:
+        """The EVSE's configured maximum power."""
+        return self.place.max_power_w if self.place else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Timings and bounds that decisions depend on; set by the operator (`csms.settings`). Seconds, watts."""
+
+    connection_timeout_s: int = 120  # EVConnectionTimeOut / ConnectionTimeOut, also set at the stations
+    connection_margin_s: int = 5
+    choice_timeout_s: int = 30
+    payment_timeout_s: int = 60  # how long a driver waits while nobody knows whether a hold stands
+    look_up_interval_s: int = 10
+    look_up_for_s: int = 900  # how long a hold that nobody knows of is looked for
+    stop_retry_s: int = 60
+    stop_attempts: int = 10
+    hold_lifetime_s: int = 48 * 3600
+    hold_margin_s: int = 2 * 3600
+    max_power_w: int = 500_000  # no EVSE delivers more, unless configured
+    sample_interval_s: int = 60
+    fresh_cable_s: int = 180  # P6x: the cable plugged in last within this is meant
+    offline_limit: bool = True  # bounded TxProfile where the EVSE's maximum power is configured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What follows from a fact: all of it lands in one commit."""
+
+    session: Session
+    commands: tuple[AnyCommand, ...] = ()
+    entry_sets: tuple[tuple[str, EntrySet], ...] = ()  # (set key, entries)

@@ -1,0 +1,1 @@
+"""Alembic's environment and the released schemas, in order. Applied by `storage.upgrade`."""

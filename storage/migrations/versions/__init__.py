@@ -1,0 +1,1 @@
+"""Released schemas, one file each; a released file is never edited."""

@@ -1,0 +1,246 @@
+"""The tables. Comments give each status's transition; partial unique indexes *are* the concurrency rules.
+
+JSON documents are text written by one codec (`sessions.codec`), so both databases keep the same bytes.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from storage.columns import Identity, UtcDateTime
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# --- the loop: journal, sessions, ledger, outbox, receipts: written together, in one commit ---------------------------
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("journal_id", Identity, primary_key=True, autoincrement=True),
+    Column("fact_key", String(200), nullable=False, unique=True),  # the deduplication
+    Column("kind", String(40), nullable=False),
+    Column("session_id", String(40), index=True),
+    Column("station_id", String(64)),
+    Column("recorded_at", UtcDateTime, nullable=False),
+    Column("fact", Text, nullable=False),
+    Index("ix_journal_station_id_recorded_at", "station_id", "recorded_at"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("session_id", String(40), primary_key=True),
+    Column("origin", String(12), nullable=False),  # card | rfid | operator | unauthorised
+    Column("station_id", String(64)),
+    Column("evse_id", Integer),
+    Column("id_token", String(64)),
+    Column("remote_start_id", BigInteger),
+    Column("transaction_id", String(64)),
+    Column("terminal_serial", String(40)),
+    Column("card_ref", String(64)),
+    Column("arm_id", String(64)),
+    Column("payment_ref", String(64)),
+    Column("charging", String(16), nullable=False),  # sessions.tables.Charging
+    Column("payment", String(20), nullable=False),  # billing.payment.Payment
+    Column("open", Boolean, nullable=False),  # true → false once charging and payment are both resolved
+    Column("needs_review", Boolean, nullable=False),  # false → true; an operator's look is owed
+    # "station/evse" while a tap claims the EVSE and no transaction runs yet, else NULL: two taps cannot both have it.
+    Column("claim", String(80), unique=True),
+    Column("receipt_token", String(64), nullable=False, unique=True),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("closed_at", UtcDateTime),
+    Column("state", Text, nullable=False),
+    Index("uq_sessions_transaction", "station_id", "transaction_id", unique=True),
+    Index("uq_sessions_arm_id", "arm_id", unique=True),
+    Index("uq_sessions_payment_ref", "terminal_serial", "payment_ref", unique=True),
+    Index("ix_sessions_open", "station_id", sqlite_where=text("open"), postgresql_where=text("open")),
+    Index("ix_sessions_open_terminal", "terminal_serial", sqlite_where=text("open"), postgresql_where=text("open")),
+    Index("ix_sessions_station_token", "station_id", "id_token"),
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("entry_id", Identity, primary_key=True, autoincrement=True),
+    Column("set_key", String(100), nullable=False),  # "{session}:{what}": a set is written once, for ever
+    Column("line", Integer, nullable=False),
+    Column("session_id", String(40), index=True),
+    Column("account", String(40), nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("booked_at", UtcDateTime, nullable=False),
+    UniqueConstraint("set_key", "line"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("command_key", String(200), primary_key=True),  # deciding twice never asks twice
+    Column("kind", String(40), nullable=False),
+    Column("session_id", String(40), index=True),
+    Column("command", Text, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    # waiting: both NULL → leased: both set → done: done_at set. A lease that ran out is anybody's.
+    Column("leased_by", String(64)),
+    Column("leased_until", UtcDateTime),
+    Column("done_at", UtcDateTime),
+    Index(
+        "ix_outbox_waiting", "due_at", sqlite_where=text("done_at IS NULL"), postgresql_where=text("done_at IS NULL")
+    ),
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("receipt_token", String(64), primary_key=True),
+    Column("issuer_id", String(40), nullable=False),
+    Column("number", BigInteger, nullable=False),  # gap-free per issuer: allotted from `counters` in the same commit
+    Column("session_id", String(40), nullable=False, unique=True),
+    Column("issued_at", UtcDateTime, nullable=False),
+    Column("document", Text, nullable=False),
+    UniqueConstraint("issuer_id", "number"),
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", String(80), primary_key=True),
+    Column("value", BigInteger, nullable=False),  # the last one given out
+)
+
+# --- what is known of the world ---------------------------------------------------------------------------------------
+
+stations = Table(
+    "stations",
+    metadata,
+    Column("station_id", String(64), primary_key=True),
+    Column("admission", String(12), nullable=False),  # held → accepted | refused, by an operator
+    Column("password_hash", String(200)),
+    Column("connected", Boolean, nullable=False, server_default=text("false")),
+    Column("node", String(64)),  # whose socket it is
+    Column("epoch", Integer, nullable=False, server_default="0"),  # rises by one per connection
+    Column("version", String(12)),
+    Column("vendor", String(60)),
+    Column("model", String(60)),
+    Column("serial_number", String(60)),
+    Column("firmware_version", String(60)),
+    Column("boot_status", String(12)),
+    Column("booted_at", UtcDateTime),
+    Column("seen_at", UtcDateTime),
+)
+
+evses = Table(
+    "evses",
+    metadata,
+    Column("station_id", String(64), ForeignKey("stations.station_id"), primary_key=True),
+    Column("evse_id", Integer, primary_key=True),
+    Column("label", String(60)),
+    Column("tariff_id", String(64)),
+    Column("max_power_w", Integer),
+    Column("status", String(12), nullable=False, server_default="Available"),
+    Column("charging_state", String(16)),
+    Column("raw_status", String(20)),
+    Column("error_code", String(60)),
+    Column("status_at", UtcDateTime),
+    Column("plugged_at", UtcDateTime),  # when the EVSE last became occupied while no transaction ran
+    Column("waiting", Text),  # 2.0.1, cable first: the TransactionStarted that nobody has authorised yet
+)
+
+station_events = Table(
+    "station_events",
+    metadata,
+    Column("event_id", Identity, primary_key=True, autoincrement=True),
+    Column("station_id", String(64), nullable=False),
+    Column("action", String(60), nullable=False),
+    Column("recorded_at", UtcDateTime, nullable=False),
+    Column("payload", Text, nullable=False),
+    Index("ix_station_events_station_id_recorded_at", "station_id", "recorded_at"),
+)
+
+findings = Table(
+    "findings",
+    metadata,
+    Column("station_id", String(64), primary_key=True),
+    Column("code", String(60), primary_key=True),
+    Column("action", String(60), primary_key=True),
+    Column("detail", Text, nullable=False),  # of the first one
+    Column("occurrences", Integer, nullable=False),
+    Column("first_at", UtcDateTime, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False),
+)
+
+terminals = Table(
+    "terminals",
+    metadata,
+    Column("serial", String(40), primary_key=True),
+    Column("family", String(20), nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("language", String(5), nullable=False),
+    Column("online", Boolean),  # NULL: never asked
+    Column("state", String(20)),
+    Column("seen_at", UtcDateTime),
+)
+
+terminal_evses = Table(
+    "terminal_evses",
+    metadata,
+    Column("serial", String(40), ForeignKey("terminals.serial"), primary_key=True),
+    Column("station_id", String(64), primary_key=True),
+    Column("evse_id", Integer, primary_key=True),
+    Column("position", Integer, nullable=False),
+)
+
+arms = Table(
+    "arms",
+    metadata,
+    Column("arm_id", String(64), primary_key=True),
+    Column("serial", String(40), nullable=False),
+    Column("state", String(12), nullable=False),  # open → presented → closed, or open → closed
+    Column("hold_minor", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Index("ix_arms_serial_opened_at", "serial", "opened_at"),
+)
+
+tariffs = Table(
+    "tariffs",
+    metadata,
+    Column("tariff_id", String(64), primary_key=True),
+    Column("body", Text, nullable=False),  # billing.tariff, JSON
+)
+
+issuers = Table(
+    "issuers",
+    metadata,
+    Column("issuer_id", String(40), primary_key=True),
+    Column("body", Text, nullable=False),  # billing.receipt.Issuer, JSON
+)
+
+id_tokens = Table(
+    "id_tokens",
+    metadata,
+    Column("id_token", String(64), primary_key=True),  # folded to upper case: 1.6 tags are case-insensitive
+    Column("status", String(12), nullable=False),  # sessions.facts.TokenStatus
+    Column("expires_at", UtcDateTime),
+)

@@ -1,0 +1,67 @@
+"""Bring a database to the newest schema, from any released one. Forward only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from storage.engine import reading, writing
+
+
+class SchemaError(RuntimeError):
+    """The database's schema is not the one this program needs; the text says what to do."""
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _newest() -> str:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    head = ScriptDirectory.from_config(config).get_current_head()
+    if head is None:
+        raise SchemaError("No migrations are installed; reinstall tapvolt.")
+    return head
+
+
+async def upgrade(engine: AsyncEngine) -> tuple[str | None, str]:
+    """Upgrade to the newest schema, in one transaction. Return (revision before, revision after)."""
+
+    def run(connection: Connection) -> tuple[str | None, str]:
+        before = MigrationContext.configure(connection).get_current_revision()
+        command.upgrade(_config(connection), "head")
+        return before, _newest()
+
+    async with writing(engine) as connection:
+        return await connection.run_sync(run)
+
+
+async def current(engine: AsyncEngine) -> str | None:
+    """Return the database's schema revision, None for an empty database."""
+
+    def run(connection: Connection) -> Any:
+        return MigrationContext.configure(connection).get_current_revision()
+
+    async with reading(engine) as connection:
+        revision: str | None = await connection.run_sync(run)
+        return revision
+
+
+async def require_newest(engine: AsyncEngine) -> None:
+    """Raise `SchemaError` unless the schema is the newest."""
+    found, needed = await current(engine), _newest()
+    if found != needed:
+        raise SchemaError(
+            f"The database has schema {found or 'none'}, this program needs {needed}. Run `tapvolt db upgrade` first."
+        )
