@@ -1,0 +1,148 @@
+"""Every word a driver reads about prices and receipts, per language. Data; a test sees that no language lacks one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_WORDS: dict[str, dict[str, str]] = {
+    # prices
+    "free": {"en": "Free", "nb": "Gratis"},
+    "per_session": {"en": "start", "nb": "oppstart"},
+    "idle": {"en": "idle", "nb": "tomgang"},
+    "after": {"en": "after {minutes} min", "nb": "etter {minutes} min"},
+    "at_least": {"en": "at least {amount}", "nb": "minst {amount}"},
+    "at_most": {"en": "at most {amount}", "nb": "høyst {amount}"},
+    # document
+    "receipt": {"en": "Receipt", "nb": "Kvittering"},
+    "credit_note": {"en": "Credit note", "nb": "Kreditnota"},
+    "not_issued": {"en": "Not issued yet", "nb": "Ikke utstedt ennå"},
+    "number": {"en": "Number", "nb": "Nummer"},
+    "issued_at": {"en": "Date of issue", "nb": "Utstedt"},
+    "refers_to": {"en": "Refers to receipt", "nb": "Gjelder kvittering"},
+    "organisation_number": {"en": "Organisation number", "nb": "Organisasjonsnummer"},
+    "vat_number": {"en": "VAT number", "nb": "MVA-nummer"},
+    "email": {"en": "E-mail", "nb": "E-post"},
+    "phone": {"en": "Phone", "nb": "Telefon"},
+    "seller": {"en": "Seller", "nb": "Selger"},
+    # the charge
+    "charging": {"en": "Charging", "nb": "Lading"},
+    "station": {"en": "Station", "nb": "Ladestasjon"},
+    "evse": {"en": "Charging point", "nb": "Ladepunkt"},
+    "started_at": {"en": "Start", "nb": "Start"},
+    "ended_at": {"en": "End", "nb": "Slutt"},
+    "time_zone": {"en": "Time zone", "nb": "Tidssone"},
+    "energy": {"en": "Energy delivered", "nb": "Levert energi"},
+    "session_id": {"en": "Session", "nb": "Ladeøkt"},
+    # the price
+    "price": {"en": "Price", "nb": "Pris"},
+    "item": {"en": "Item", "nb": "Post"},
+    "quantity": {"en": "Quantity and price", "nb": "Antall og pris"},
+    "amount": {"en": "Amount", "nb": "Beløp"},
+    "incl_vat": {"en": "Prices include VAT.", "nb": "Prisene inkluderer mva."},
+    "total": {"en": "Total", "nb": "Sum"},
+    "vat": {"en": "VAT", "nb": "Mva."},
+    "vat_rate": {"en": "VAT rate", "nb": "Mva.-sats"},
+    "no_vat": {"en": "No VAT", "nb": "Uten mva."},
+    "net": {"en": "Excl. VAT", "nb": "Ekskl. mva."},
+    "gross": {"en": "Incl. VAT", "nb": "Inkl. mva."},
+    "ENERGY": {"en": "Energy", "nb": "Energi"},
+    "TIME": {"en": "Charging time", "nb": "Ladetid"},
+    "PARKING_TIME": {"en": "Idle time", "nb": "Tomgang etter endt lading"},
+    "FLAT": {"en": "Start fee", "nb": "Startgebyr"},
+    "MIN_PRICE": {"en": "Up to the least price", "nb": "Opp til minstepris"},
+    "MAX_PRICE": {"en": "Above the highest price", "nb": "Over høyeste pris"},
+    "ABOVE_HOLD": {
+        "en": "Above the reserved amount, not charged",
+        "nb": "Over det reserverte beløpet, ikke belastet",
+    },
+    # the payment
+    "payment": {"en": "Payment", "nb": "Betaling"},
+    "held": {"en": "Reserved", "nb": "Reservert"},
+    "charged": {"en": "Charged", "nb": "Belastet"},
+    "released": {"en": "Released", "nb": "Frigitt"},
+    "refunded": {"en": "Paid back", "nb": "Tilbakebetalt"},
+    "card": {"en": "Card", "nb": "Kort"},
+    "brand": {"en": "Card type", "nb": "Korttype"},
+    "entry_mode": {"en": "Read by", "nb": "Lest med"},
+    "CONTACTLESS": {"en": "Contactless", "nb": "Kontaktløs"},
+    "CONTACT": {"en": "Chip", "nb": "Brikke"},
+    "MAGSTRIPE": {"en": "Magnetic stripe", "nb": "Magnetstripe"},
+    "QR_CODE": {"en": "QR code", "nb": "QR-kode"},
+    "UNKNOWN": {"en": "Unknown", "nb": "Ukjent"},
+    "aid": {"en": "Application (AID)", "nb": "Applikasjon (AID)"},
+    "authorisation_code": {"en": "Authorisation code", "nb": "Autorisasjonskode"},
+    "terminal_serial": {"en": "Terminal", "nb": "Terminal"},
+    "merchant_id": {"en": "Merchant", "nb": "Brukersted"},
+    "merchant_reference": {"en": "Merchant reference", "nb": "Brukerstedets referanse"},
+    "psp_reference": {"en": "Payment reference", "nb": "Betalingsreferanse"},
+    "hold_explained": {
+        "en": "We reserved {held}; you paid {charged}. Your bank releases {released}, which can take days.",
+        "nb": "Vi reserverte {held}; du betalte {charged}. Banken din frigir {released}; det kan ta noen dager.",
+    },
+    "hold_used_up": {
+        "en": "We reserved {held}; you paid {charged}.",
+        "nb": "Vi reserverte {held}; du betalte {charged}.",
+    },
+    "hold_released": {
+        "en": "You paid nothing. Your bank releases the reserved {held}, which can take days.",
+        "nb": "Du betalte ingenting. Banken din frigir de reserverte {held}; det kan ta noen dager.",
+    },
+    "refund_explained": {
+        "en": "We pay back {charged} to your card, which can take days.",
+        "nb": "Vi betaler tilbake {charged} til kortet ditt; det kan ta noen dager.",
+    },
+    "nothing_to_pay": {"en": "There was nothing to pay.", "nb": "Det var ingenting å betale."},
+    # notes
+    "provisional": {
+        "en": "Provisional: the station has not reported the end yet. If you used less, the difference is paid back.",
+        "nb": "Foreløpig: ladestasjonen har ikke meldt slutten ennå. Brukte du mindre, får du tilbake differansen.",
+    },
+    "flags": {"en": "Under review", "nb": "Til kontroll"},
+    "signed_meter_data": {"en": "Signed meter data", "nb": "Signerte måledata"},
+    "signed_records": {
+        "en": "{count} record(s), in the JSON download",
+        "nb": "{count} post(er), i JSON-nedlastingen",
+    },
+    "link": {"en": "This receipt on the web", "nb": "Denne kvitteringen på nettet"},
+    "download": {"en": "Download", "nb": "Last ned"},
+    "pdf": {"en": "Receipt as PDF", "nb": "Kvittering som PDF"},
+    "json": {"en": "Receipt as JSON", "nb": "Kvittering som JSON"},
+    "technical": {"en": "Payment details", "nb": "Betalingsdetaljer"},
+    # a session without a receipt yet
+    "status_starting": {"en": "Starting", "nb": "Starter"},
+    "status_charging": {"en": "Charging", "nb": "Lader"},
+    "status_finishing": {"en": "Finishing", "nb": "Avslutter"},
+    "status_not_charged": {"en": "Not charged", "nb": "Ikke belastet"},
+    "explain_starting": {
+        "en": "Plug in the cable, if you have not done so. This page follows by itself.",
+        "nb": "Sett i kabelen hvis du ikke har gjort det. Denne siden oppdateres av seg selv.",
+    },
+    "explain_charging": {
+        "en": "Your car is charging. The receipt appears here when it is done.",
+        "nb": "Bilen lader. Kvitteringen kommer her når ladingen er ferdig.",
+    },
+    "explain_finishing": {
+        "en": "Charging has ended. The payment is being settled and the receipt appears here.",
+        "nb": "Ladingen er ferdig. Betalingen gjøres opp, og kvitteringen kommer her.",
+    },
+    "explain_not_charged": {
+        "en": "You paid nothing.",
+        "nb": "Du betalte ingenting.",
+    },
+    "explain_reserved": {
+        "en": "We reserved {held}. You pay only the final amount; your bank releases the rest, which can take days.",
+        "nb": "Vi reserverte {held}. Du betaler bare sluttbeløpet; banken frigir resten, og det kan ta noen dager.",
+    },
+    "so_far": {"en": "Price so far", "nb": "Pris hittil"},
+    "energy_so_far": {"en": "Energy so far", "nb": "Energi hittil"},
+    "reason": {"en": "Reason", "nb": "Årsak"},
+    "as_of": {"en": "As of", "nb": "Per"},
+}
+
+LANGUAGES = ("en", "nb")
+
+
+def words(language: str) -> Mapping[str, str]:
+    """The words of a language by key; English where the language is not known."""
+    known = language if language in LANGUAGES else "en"
+    return {key: translations[known] for key, translations in _WORDS.items()}
