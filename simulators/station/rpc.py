@@ -85,7 +85,9 @@ class Rpc:
             pass  # without a closing handshake: it has ended all the same
         finally:
             if self._pending is not None and not self._pending[1].done():
-                self._pending[1].set_exception(ConnectionResetError("connection closed"))
+                future = self._pending[1]
+                future.set_exception(ConnectionResetError("connection closed"))
+                future.exception()  # the caller may be gone too; then nobody else would look at it
             for task in self._answering:
                 task.cancel()
 

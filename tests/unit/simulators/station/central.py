@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+from ocpp.messages import Call, CallResult, validate_payload
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
@@ -126,9 +127,26 @@ async def central_system(version: Version, port: int = 0) -> AsyncIterator[Centr
 
 @asynccontextmanager
 async def booted_station(central: Central, speed: float = 600, **config: Any) -> AsyncIterator[Station]:
-    """A station that has booted; 600 simulated seconds pass in a real one unless told otherwise."""
+    """A station that has booted; 600 simulated seconds pass in a real one unless told otherwise.
+
+    On leaving, every frame that it sent is checked against the `ocpp` package's schemas.
+    """
     wiring: dict[str, Any] = {"identity": "CP1", "url": central.url, "version": central.version}
     async with Station(StationConfig(**wiring, clock=SimClock(speed), **config)) as station:
         await station.wait_for(lambda s: s.booted.is_set())
         await station.wait_for(lambda s: len(s.sent("StatusNotification")) >= len(s.evses))
         yield station
+    assert await check_frames(station) > 0
+
+
+async def check_frames(station: Station) -> int:
+    """How many payloads the station sent; each fits its schema, or ``ocpp`` raises."""
+    actions = {f[1]: f[2] for way, f in station.frames if way == "received" and isinstance(f, list) and f[0] == 2}
+    checked = 0
+    for way, frame in station.frames:
+        if way != "sent" or not isinstance(frame, list) or frame[0] == 4:
+            continue
+        message = Call(*frame[1:]) if frame[0] == 2 else CallResult(frame[1], frame[2], action=actions[frame[1]])
+        await validate_payload(message, station.config.version)
+        checked += 1
+    return checked

@@ -66,8 +66,7 @@ async def test_messages_of_an_offline_transaction_are_replayed_in_order() -> Non
         await station.unplug(1)
         before = len(central.calls)
         await station.go_online()
-        await station.drained()
-        await station.wait_for(lambda s: s.sent("StatusNotification")[-1]["connectorId"] == 1)
+        await station.wait_for(lambda s: central.actions()[before:].count("StatusNotification") == 2)
 
         actions = central.actions()[before:]
         kept = actions.index("StopTransaction") + 1
