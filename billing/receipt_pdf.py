@@ -48,8 +48,9 @@ def _style(name: str, size: float, **changes: Any) -> ParagraphStyle:
 
 
 _BODY = _style("body", 8.5)
-_LABEL = _style("label", 8.5, textColor=_QUIET)
+_LABEL = _style("label", 8, textColor=_QUIET)
 _AMOUNT = _style("amount", 8.5, alignment=TA_RIGHT)
+_REFERENCE = _style("reference", 7, alignment=TA_RIGHT)  # 36 characters of a UUID on one line
 _SMALL = _style("small", 7.5, textColor=_QUIET)
 _HEADING = _style("heading", 9.5, fontName=_BOLD, spaceBefore=8, spaceAfter=2)
 _TITLE = _style("title", 18, fontName=_BOLD)
@@ -86,8 +87,11 @@ def _paragraph(text: str, style: ParagraphStyle = _BODY) -> Paragraph:
 def _pairs(rows: Sequence[Row], width: float) -> list[Flowable]:
     if not rows:
         return []
-    cells = [[_paragraph(label, _LABEL), _paragraph(value, _AMOUNT)] for label, value in rows]
-    return [Table(cells, colWidths=[width * 0.4, width * 0.6], style=_RULED)]
+    cells = [
+        [_paragraph(label, _LABEL), _paragraph(value, _REFERENCE if len(value) > 30 else _AMOUNT)]
+        for label, value in rows
+    ]
+    return [Table(cells, colWidths=[width * 0.36, width * 0.64], style=_RULED, hAlign="LEFT")]
 
 
 def _qr(url: str) -> list[Flowable]:

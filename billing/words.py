@@ -19,7 +19,7 @@ _WORDS: dict[str, dict[str, str]] = {
     "number": {"en": "Number", "nb": "Nummer"},
     "issued_at": {"en": "Date of issue", "nb": "Utstedt"},
     "refers_to": {"en": "Refers to receipt", "nb": "Gjelder kvittering"},
-    "organisation_number": {"en": "Organisation number", "nb": "Organisasjonsnummer"},
+    "organisation_number": {"en": "Organisation number", "nb": "Org.nr."},
     "vat_number": {"en": "VAT number", "nb": "MVA-nummer"},
     "email": {"en": "E-mail", "nb": "E-post"},
     "phone": {"en": "Phone", "nb": "Telefon"},
@@ -107,7 +107,6 @@ _WORDS: dict[str, dict[str, str]] = {
     "download": {"en": "Download", "nb": "Last ned"},
     "pdf": {"en": "Receipt as PDF", "nb": "Kvittering som PDF"},
     "json": {"en": "Receipt as JSON", "nb": "Kvittering som JSON"},
-    "technical": {"en": "Payment details", "nb": "Betalingsdetaljer"},
     # a session without a receipt yet
     "status_starting": {"en": "Starting", "nb": "Starter"},
     "status_charging": {"en": "Charging", "nb": "Lader"},
