@@ -26,6 +26,7 @@ class Account(StrEnum):
     VAT_PAYABLE = "vat_payable"  # owed to the tax authority
     WRITTEN_OFF = "written_off"  # memo: delivered, and never collected
     WRITTEN_OFF_CONTRA = "written_off_contra"  # memo: the other side of WRITTEN_OFF
+    SUSPENSE = "suspense"  # captured, and no bill explains it: an operator decides
 
 
 class Kind(StrEnum):
@@ -35,6 +36,7 @@ class Kind(StrEnum):
     CAPTURE = "capture"
     RELEASE = "release"
     WRITE_OFF = "write_off"
+    UNEXPLAINED = "unexplained"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,16 @@ def capture(held_minor: int, cost: Cost, currency: str) -> EntrySet:
     )
     resolved = _transfer(Account.HOLD_CONTRA, Account.HOLD, cost.total_minor, currency)
     return EntrySet(Kind.CAPTURE, resolved + tuple(entry for entry in sale if entry.amount_minor))
+
+
+def unexplained(amount_minor: int, still_held_minor: int, currency: str) -> EntrySet:
+    """The provider captured what our bill does not explain: the books follow the money, the reason is in suspense.
+
+    ``still_held_minor``: what is open of the hold; the capture resolves at most that.
+    """
+    resolved = _transfer(Account.HOLD_CONTRA, Account.HOLD, min(amount_minor, still_held_minor), currency)
+    money = _transfer(Account.ACQUIRER, Account.SUSPENSE, amount_minor, currency)
+    return EntrySet(Kind.UNEXPLAINED, resolved + money)
 
 
 def release(amount_minor: int, currency: str) -> EntrySet:

@@ -5,8 +5,9 @@ Decimals and datetimes are strings; a value that does not fit its type raises `p
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter
 
@@ -19,18 +20,18 @@ T = TypeVar("T")
 
 
 @cache
-def _adapter(of: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(of)
+def _adapter(of: Hashable) -> TypeAdapter[Any]:
+    return TypeAdapter(cast(Any, of))
 
 
-def encode(value: object) -> str:
+def encode(value: Any) -> str:
     """Return ``value`` (a dataclass) as JSON text."""
-    return _adapter(type(value)).dump_json(value).decode()
+    return _adapter(cast(Any, type(value))).dump_json(value).decode()
 
 
 def decode(of: type[T], text: str) -> T:
     """Return the ``of`` that ``text`` holds."""
-    decoded: T = _adapter(of).validate_json(text)
+    decoded: T = _adapter(cast(Any, of)).validate_json(text)
     return decoded
 
 

@@ -127,7 +127,7 @@ class ReleaseHold(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartCharging(Command):
-    """Remote start. ``limit_w`` / ``limit_s``: bounded TxProfile, the only guard that works while the station is offline."""
+    """Remote start. ``limit_w``, ``limit_s``: a bounded TxProfile, the only guard while the station is offline."""
 
     station_id: str
     evse_id: int

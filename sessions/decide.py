@@ -510,12 +510,17 @@ def _capture_refused(w: _Work, fact: facts.CaptureRefused) -> None:
     w.book("write_off", ledger.write_off(w.s.capture_minor, w.s.currency))
 
 
-def _hold_released(w: _Work, _: facts.HoldReleased) -> None:
+def _hold_released(w: _Work, fact: facts.HoldReleased) -> None:
+    if fact.payment_ref != w.s.authorisation.payment_ref:
+        return  # the second hold of one tap, given back: it was never in the books
     if w.payment(PaymentEvent.RELEASE_CONFIRMED):
         w.book("release", ledger.release(w.s.held_minor, w.s.currency))
 
 
 def _release_refused(w: _Work, fact: facts.ReleaseRefused) -> None:
+    if fact.payment_ref != w.s.authorisation.payment_ref:
+        w.flag("second-hold-unreleased")
+        return
     if fact.outcome == "captured":
         w.flag("captured-instead-of-released")
         _capture_confirmed(w, facts.CaptureConfirmed(

@@ -98,13 +98,17 @@ class Outcome:
 class Inbox(Protocol):
     """Where facts go. Returns after the commit that holds the fact; raises only if it could not be stored at all."""
 
-    async def submit(self, fact: AnyFact) -> Outcome: ...
+    async def submit(self, fact: AnyFact) -> Outcome:
+        """Commit the fact, then return what became of it."""
+        ...
 
 
 class StationDirectory(Protocol):
     """What the OCPP shell may ask."""
 
-    async def station(self, station_id: str) -> StationRecord | None: ...
+    async def station(self, station_id: str) -> StationRecord | None:
+        """The station, None if never heard of."""
+        ...
 
     async def register_station(self, station_id: str, admission: Admission, password_hash: str | None) -> None:
         """Write down a station that connected for the first time (policy accept or hold). Idempotent."""
@@ -118,13 +122,21 @@ class StationDirectory(Protocol):
 class TerminalDirectory(Protocol):
     """What the bridge may ask."""
 
-    async def terminals(self) -> tuple[TerminalRecord, ...]: ...
+    async def terminals(self) -> tuple[TerminalRecord, ...]:
+        """All terminals."""
+        ...
 
-    async def terminal(self, serial: str) -> TerminalRecord | None: ...
+    async def terminal(self, serial: str) -> TerminalRecord | None:
+        """One terminal, None if unknown."""
+        ...
 
-    async def latest_arm(self, serial: str) -> ArmRecord | None: ...
+    async def latest_arm(self, serial: str) -> ArmRecord | None:
+        """The newest interaction of a terminal."""
+        ...
 
-    async def arm(self, arm_id: str) -> ArmRecord | None: ...
+    async def arm(self, arm_id: str) -> ArmRecord | None:
+        """One interaction."""
+        ...
 
     async def interaction_pending(self, arm_id: str) -> bool:
         """Whether a session or a command still needs the card read in this interaction."""

@@ -88,7 +88,7 @@ class StationFact(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StationConnected(StationFact):
-    """A station's websocket was accepted. Its connection epoch is allotted in the commit and comes back in the outcome."""
+    """A station's websocket was accepted. The commit allots its connection epoch (`Outcome.epoch`)."""
 
     version: str  # negotiated subprotocol: "ocpp1.6" | "ocpp2.0.1" | "ocpp2.1"
     remote_address: str = ""
@@ -187,10 +187,10 @@ class TransactionUpdated(TransactionFact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransactionEnded(TransactionFact):
-    """1.6 StopTransaction, 2.0.1 TransactionEvent Ended. ``register_wh``: 1.6 meterStop. ``reason``: 2.0.1 ReasonEnumType."""
+    """1.6 StopTransaction, 2.0.1 TransactionEvent Ended. ``register_wh``: 1.6 meterStop."""
 
     register_wh: Decimal | None = None
-    reason: str = "Local"
+    reason: str = "Local"  # 2.0.1 ReasonEnumType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -372,7 +372,7 @@ class CaptureConfirmed(SessionFact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureRefused(SessionFact):
-    """The provider refused for good: ``outcome`` failed | cancelled | expired | not_found."""
+    """The provider refused for good: ``outcome`` failed | cancelled | not_found | unanswered."""
 
     outcome: str
     reason: str = ""
@@ -389,11 +389,14 @@ class CaptureUnanswered(SessionFact):
 class HoldReleased(SessionFact):
     """The provider confirmed that the hold is gone without a capture."""
 
+    payment_ref: str
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseRefused(SessionFact):
-    """The hold could not be released: ``outcome`` captured (with the amount) | not_found | expired."""
+    """The hold could not be released: ``outcome`` captured (with the amount) | failed | not_found | unanswered."""
 
+    payment_ref: str
     outcome: str
     amount_minor: int = 0
 

@@ -84,7 +84,9 @@ def judge_time(station_time: datetime, seen_at: datetime) -> datetime | None:
     return station_time
 
 
-def begin(meter: Meter, *, register_wh: Decimal | None, station_time: datetime, seen_at: datetime, parked: bool) -> Meter:
+def begin(
+    meter: Meter, *, register_wh: Decimal | None, station_time: datetime, seen_at: datetime, parked: bool
+) -> Meter:
     """Open the transaction's metering at its start event. ``register_wh``: the start register where it is known."""
     judged = judge_time(station_time, seen_at)
     at = judged or seen_at
@@ -104,7 +106,7 @@ def begin(meter: Meter, *, register_wh: Decimal | None, station_time: datetime, 
 
 
 def state_changed(meter: Meter, state: ChargingState, *, station_time: datetime, seen_at: datetime) -> Meter:
-    """The car began or ceased to ask for power. Only SuspendedEV counts as parked: never bill the station's own pause."""
+    """The car began or ceased to ask for power. Only SuspendedEV is parked: never bill the station's own pause."""
     if meter.begin_at is None:
         return meter
     parked = state is ChargingState.SUSPENDED_EV
@@ -115,7 +117,9 @@ def state_changed(meter: Meter, state: ChargingState, *, station_time: datetime,
     return replace(meter, segments=(*meter.segments, Segment(start=max(at, floor), parked=parked)))
 
 
-def read(meter: Meter, samples: Iterable[Sample], *, seen_at: datetime, max_power_w: int, first_is_begin: bool = False) -> Meter:
+def read(
+    meter: Meter, samples: Iterable[Sample], *, seen_at: datetime, max_power_w: int, first_is_begin: bool = False
+) -> Meter:
     """Take readings in. ``first_is_begin``: these came with the start event, so the first register may open it."""
     ordered = sorted(samples, key=lambda s: s.station_time)
     for stamp, group in groupby(ordered, key=lambda s: s.station_time):
@@ -133,7 +137,9 @@ def read(meter: Meter, samples: Iterable[Sample], *, seen_at: datetime, max_powe
     return meter
 
 
-def end(meter: Meter, *, register_wh: Decimal | None, station_time: datetime, seen_at: datetime, max_power_w: int) -> Meter:
+def end(
+    meter: Meter, *, register_wh: Decimal | None, station_time: datetime, seen_at: datetime, max_power_w: int
+) -> Meter:
     """Close the metering at the end event; ``register_wh``: 1.6 meterStop. Flags what the end leaves unproven."""
     if register_wh is not None:
         stop = Sample(station_time=station_time, value=register_wh, unit="Wh", context="Transaction.End")
@@ -161,7 +167,11 @@ def usage(meter: Meter) -> tuple[Period, ...]:
 
 def _register_of(entries: list[Sample]) -> tuple[Sample, bool] | None:
     """Choose the register among one instant's samples: unphased before per-phase, outlet before elsewhere."""
-    registers = [s for s in entries if s.measurand == REGISTER and s.value is not None and s.location in {None, "Outlet", "Cable"}]
+    registers = [
+        s
+        for s in entries
+        if s.measurand == REGISTER and s.value is not None and s.location in {None, "Outlet", "Cable"}
+    ]
     if not registers:
         return None
     whole = [s for s in registers if s.phase is None]
@@ -202,8 +212,8 @@ def _take(
     ceiling = _ceiling(meter, at, judged is not None, seen_at, max_power_w)
     floor = meter.last_wh - ROUNDING_WH
     if floor <= value <= ceiling:
-        meter = replace(meter, guess_wh=None)
-        return _advance(meter, max(value, meter.begin_wh), max(at, meter.last_at), seen_at)
+        begin_wh, last_at = meter.begin_wh, meter.last_at
+        return _advance(replace(meter, guess_wh=None), max(value, begin_wh), max(at, last_at), seen_at)
     # Impossible as labelled. Possible in the other unit?
     other = value / _KILO if sample.unit == "kWh" else value * _KILO
     if floor <= other <= ceiling:

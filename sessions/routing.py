@@ -80,9 +80,7 @@ class _Context:
 def _connected(c: _Context, fact: facts.StationConnected) -> None:
     station = c.station(fact.station_id)
     epoch = station.epoch + 1
-    c.ws.put_station(
-        replace(station, connected=True, epoch=epoch, version=fact.version, node=c.node, seen_at=c.now)
-    )
+    c.ws.put_station(replace(station, connected=True, epoch=epoch, version=fact.version, node=c.node, seen_at=c.now))
     c.result.epoch = epoch
 
 
@@ -170,7 +168,9 @@ def _started(c: _Context, fact: facts.TransactionStarted) -> None:
         c.ws.put_evse(replace(c.ws.evse(fact.station_id, fact.evse_id), waiting=fact))
         return
     if fact.transaction_id is None:
-        fact = replace(fact, transaction_id=(session.transaction_id if session else None) or c.ws.allot_transaction_id())
+        fact = replace(
+            fact, transaction_id=(session.transaction_id if session else None) or c.ws.allot_transaction_id()
+        )
     if session is None:
         session, fact = _open_by_token(c, fact)
     _supersede(c, session, fact)
@@ -252,7 +252,9 @@ def _updated(c: _Context, fact: facts.TransactionUpdated) -> None:
 
 def _begin_samples(waiting: facts.TransactionStarted, at: datetime) -> tuple[Sample, ...]:
     """The register at plug-in, as the start register at authorisation: time before the tap is nobody's."""
-    return tuple(replace(s, station_time=at, context="Transaction.Begin") for s in waiting.samples if s.value is not None)
+    return tuple(
+        replace(s, station_time=at, context="Transaction.Begin") for s in waiting.samples if s.value is not None
+    )
 
 
 def _ended(c: _Context, fact: facts.TransactionEnded) -> None:

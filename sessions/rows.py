@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Select, and_, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -31,7 +31,9 @@ def insert_for(connection: AsyncConnection) -> Any:
     return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
 
 
-async def load(connection: AsyncConnection, batch: Sequence[facts.AnyFact], issuer_id: str, duplicates: Iterable[str]) -> WorkingSet:
+async def load(
+    connection: AsyncConnection, batch: Sequence[facts.AnyFact], issuer_id: str, duplicates: Iterable[str]
+) -> WorkingSet:
     """Read what ``batch`` may touch. On PostgreSQL the rows stay locked until the commit (one order: no deadlocks)."""
     ws = WorkingSet(issuer_id=issuer_id)
     stations, serials, session_ids, arm_ids = set[str](), set[str](), set(duplicates), set[str]()
@@ -70,7 +72,9 @@ async def load(connection: AsyncConnection, batch: Sequence[facts.AnyFact], issu
 
 async def _load_terminals(connection: AsyncConnection, ws: WorkingSet, serials: set[str]) -> None:
     served: dict[str, list[tuple[str, int]]] = {}
-    by_place = select(t.terminal_evses).where(t.terminal_evses.c.serial.in_(serials)).order_by(t.terminal_evses.c.position)
+    by_place = (
+        select(t.terminal_evses).where(t.terminal_evses.c.serial.in_(serials)).order_by(t.terminal_evses.c.position)
+    )
     for row in await connection.execute(by_place):
         served.setdefault(row.serial, []).append((row.station_id, row.evse_id))
     for row in await connection.execute(select(t.terminals).where(t.terminals.c.serial.in_(serials))):
@@ -141,7 +145,7 @@ async def _load_sessions(
     transactions: set[tuple[str, str]],
 ) -> None:
     s = t.sessions.c
-    wanted = []
+    wanted: list[ColumnElement[bool]] = []
     if session_ids:
         wanted.append(s.session_id.in_(session_ids))
     if stations:
@@ -220,15 +224,14 @@ async def write_sessions(connection: AsyncConnection, ws: WorkingSet) -> None:
         columns = [name for name in known[0] if name != "session_id"]
         statement = update(t.sessions).where(t.sessions.c.session_id == _bind("session_id"))
         await connection.execute(
-            statement.values({name: _bind(name) for name in columns}), [{f"b_{k}": v for k, v in row.items()} for row in known]
+            statement.values({name: _bind(name) for name in columns}),
+            [{f"b_{k}": v for k, v in row.items()} for row in known],
         )
     if new:
         await connection.execute(t.sessions.insert(), new)
 
 
 def _bind(name: str) -> Any:
-    from sqlalchemy import bindparam
-
     column = t.sessions.c[name]
     return bindparam(f"b_{name}", type_=column.type)
 
@@ -236,7 +239,9 @@ def _bind(name: str) -> Any:
 async def write_world(connection: AsyncConnection, ws: WorkingSet, now: datetime) -> None:
     """Write the changed stations, EVSEs and arms."""
     if ws.changed_stations:
-        rows = [{**asdict(ws.stations[i]), "admission": ws.stations[i].admission.value} for i in sorted(ws.changed_stations)]
+        rows = [
+            {**asdict(ws.stations[i]), "admission": ws.stations[i].admission.value} for i in sorted(ws.changed_stations)
+        ]
         await upsert(connection, t.stations, ["station_id"], rows)
     if ws.changed_evses:
         evses = []

@@ -22,7 +22,9 @@ class TapRefused:
     label: str = ""
 
 
-def meaning(ws: WorkingSet, terminal: TerminalRow, arm: ArmRow, tap: CardPresented, now: datetime, policy: Policy) -> Session | TapRefused:
+def meaning(
+    ws: WorkingSet, terminal: TerminalRow, arm: ArmRow, tap: CardPresented, now: datetime, policy: Policy
+) -> Session | TapRefused:
     """Return the session the tap is for (an existing one of the same card, or a new one), or why it is refused."""
     rows = [ws.evse(station_id, evse_id) for station_id, evse_id in terminal.evses]
     mine = _of_same_card(ws, terminal, tap)
@@ -50,7 +52,10 @@ def _of_same_card(ws: WorkingSet, terminal: TerminalRow, tap: CardPresented) -> 
         if s.card is not None
         and s.card.card_ref == tap.card.card_ref
         and s.charging not in OVER
-        and ((s.place is not None and (s.place.station_id, s.place.evse_id) in served) or s.terminal_serial == terminal.serial)
+        and (
+            (s.place is not None and (s.place.station_id, s.place.evse_id) in served)
+            or s.terminal_serial == terminal.serial
+        )
     ]
     return max(found, key=lambda s: s.opened_at) if found else None
 
@@ -75,7 +80,11 @@ def _for_sale(ws: WorkingSet, row: EvseRow, terminal: TerminalRow) -> bool:
 
 
 def _refusal(ws: WorkingSet, rows: list[EvseRow]) -> TapRefused:
-    reachable = [row for row in rows if (s := ws.stations.get(row.station_id)) and s.connected and s.admission is Admission.ACCEPTED]
+    reachable = [
+        row
+        for row in rows
+        if (s := ws.stations.get(row.station_id)) and s.connected and s.admission is Admission.ACCEPTED
+    ]
     label = rows[0].place.label if len(rows) == 1 else ""
     if not reachable:
         return TapRefused(Message.STATION_OFFLINE, label)

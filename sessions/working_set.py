@@ -50,7 +50,7 @@ class EvseRow:
 
     @property
     def name(self) -> str:
-        """"station/evse", as claims and screen items name it."""
+        """ "station/evse", as claims and screen items name it."""
         return f"{self.station_id}/{self.evse_id}"
 
     @property
@@ -158,7 +158,9 @@ class WorkingSet:
         """The terminal's sessions that still wait for a choice on the screen."""
         return [s for s in self.sessions.values() if s.terminal_serial == serial and s.charging is Charging.CHOOSING]
 
-    def clear_waiting(self, station_id: str, evse_id: int | None, transaction_id: str | None) -> TransactionStarted | None:
+    def clear_waiting(
+        self, station_id: str, evse_id: int | None, transaction_id: str | None
+    ) -> TransactionStarted | None:
         """Take the waiting cable-first transaction ``transaction_id`` off its EVSE and return it."""
         for (station, number), evse in self.evses.items():
             waiting = evse.waiting

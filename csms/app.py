@@ -1,0 +1,182 @@
+"""The application: puts the rooms together, starts them in order, stops them in the other order."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from aiohttp import web
+from sqlalchemy import make_url
+
+from bridge.bridge import Bridge
+from bridge.none import NoTerminals
+from bridge.options import PayterOptions, retry_delay_s
+from bridge.redaction import RedactingAccessLogger
+from csms.ocpp.options import OcppOptions
+from csms.ocpp.server import OcppServer
+from csms.ocpp.station_port import OcppStationPort
+from csms.provision import provision
+from csms.settings import PayterSettings, Settings
+from csms.web.health import health_routes
+from csms.web.receipts import ReceiptPages
+from sessions.clock import Clock, SystemClock
+from sessions.directory_sql import SqlDirectory
+from sessions.doers import Doers
+from sessions.outbox import Outbox
+from sessions.ports import TerminalPort
+from sessions.service import Service
+from storage.engine import create_engine
+from storage.upgrade import require_newest, upgrade
+
+log = logging.getLogger(__name__)
+
+MAX_REQUEST_BYTES = 256 * 1024
+
+
+class App:
+    """A running central system: one process, one database, one port for stations and one for HTTP."""
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock: Clock = clock or SystemClock(settings.clock_speed, settings.clock_anchor)
+        self.engine = create_engine(settings.database_url)
+        self.directory = SqlDirectory(self.engine, self.clock)
+        self._http_socket = _listen(settings.http.host, settings.http.port)
+        self.http_port: int = self._http_socket.getsockname()[1]
+        self.public_url = _with_port(settings.http.public_url, self.http_port, assigned=settings.http.port == 0)
+        self.service = Service(
+            self.engine,
+            self.clock,
+            settings.policy(),
+            node=settings.node,
+            issuer_id=settings.issuer.issuer_id,
+            public_url=self.public_url,
+        )
+        self.ocpp = OcppServer(ocpp_options(settings), self.service, self.directory, self.clock.now)
+        self.bridge = self._bridge(settings.payter) if settings.payter else None
+        terminals: TerminalPort = self.bridge.port if self.bridge else NoTerminals()
+        doers = Doers(
+            self.service,
+            self.engine,
+            self.clock,
+            stations=OcppStationPort(self.ocpp),
+            terminals=terminals,
+            retry_delay_s=retry_delay_s,
+        )
+        self.outbox = Outbox(self.engine, self.clock, node=settings.node, do=doers, lane_of=doers.lane)
+        self.service.on_commands = self.outbox.take
+        self._http: web.AppRunner | None = None
+
+    def _bridge(self, payter: PayterSettings) -> Bridge:
+        options = PayterOptions(
+            base_url=payter.base_url,
+            api_key=payter.api_key.get_secret_value(),
+            public_callback_base=payter.callback_base or self.public_url,
+            callback_secret=payter.callback_secret.get_secret_value(),
+            card_hash_key=payter.card_hash_key.get_secret_value(),
+            receipt_url_prefix=f"{self.public_url}/r/",
+            connect_timeout_s=payter.connect_timeout_s,
+            read_timeout_s=payter.read_timeout_s,
+            card_poll_wait_s=payter.card_poll_s,
+            status_poll_s=payter.status_poll_s,
+        )
+        return Bridge(options, self.service, self.directory, self.clock.now)
+
+    async def start(self) -> None:
+        """Database first, then what writes to it, then the doors. Raises `SchemaError`, OSError."""
+        await prepare_database(self)
+        await provision(self.engine, self.settings)
+        await self.service.start()
+        await self.ocpp.start()
+        await self._serve_http()
+        await self.outbox.start()
+        if self.bridge is not None:
+            await self.bridge.start()
+        log.info("stations: port %s; HTTP: port %s, seen as %s", self.ocpp.port, self.http_port, self.public_url)
+
+    async def stop(self) -> None:
+        """Close the doors, finish what is in hand, let go of the database. Nothing is lost that was answered."""
+        if self.bridge is not None:
+            await self.bridge.stop()
+        if self._http is not None:
+            await self._http.cleanup()
+        await self.ocpp.stop()
+        await self.outbox.stop()
+        await self.service.stop()
+        await self.engine.dispose()
+        self._http_socket.close()
+
+    async def _serve_http(self) -> None:
+        routes: Sequence[web.RouteDef] = [
+            *health_routes(self.engine),
+            *ReceiptPages(self.engine, self.clock).routes(),
+            *(self.bridge.routes() if self.bridge else ()),
+        ]
+        app = web.Application(client_max_size=MAX_REQUEST_BYTES)
+        app.add_routes(routes)
+        self._http = web.AppRunner(app, access_log_class=RedactingAccessLogger, handle_signals=False)
+        await self._http.setup()
+        await web.SockSite(self._http, self._http_socket, shutdown_timeout=1).start()
+
+    @property
+    def ocpp_url(self) -> str:
+        """Where a station on this machine connects; its identity is added."""
+        return f"ws://127.0.0.1:{self.ocpp.port}{self.settings.ocpp.path}"
+
+
+async def prepare_database(app: App) -> None:
+    """The embedded database is brought up to date by itself; a server's is only checked (`tapvolt db upgrade`)."""
+    url = make_url(app.settings.database_url)
+    if url.get_backend_name() == "sqlite":
+        if url.database and url.database != ":memory:":
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        await upgrade(app.engine)
+    else:
+        await require_newest(app.engine)
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[App]:
+    """An `App` from start to stop."""
+    app = App(settings, clock=clock)
+    try:
+        await app.start()
+        yield app
+    finally:
+        await app.stop()
+
+
+def ocpp_options(settings: Settings) -> OcppOptions:
+    """The OCPP shell's options."""
+    o = settings.ocpp
+    return OcppOptions(
+        host=o.host,
+        port=o.port,
+        path=o.path,
+        unknown_stations=o.unknown_stations,
+        call_timeout_s=o.call_timeout_s,
+        ping_interval_s=o.ping_interval_s,
+        ping_timeout_s=o.ping_timeout_s,
+        max_frame_bytes=o.max_frame_bytes,
+        messages_per_s=o.messages_per_s,
+        heartbeat_interval_s=o.heartbeat_interval_s,
+        meter_sample_interval_s=o.meter_sample_interval_s,
+        connection_timeout_s=settings.sessions.connection_timeout_s,
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family)
+
+
+def _with_port(url: str, port: int, *, assigned: bool) -> str:
+    """``url`` with the port the system assigned, when one was asked for with 0."""
+    if not assigned:
+        return url
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=f"{parts.hostname}:{port}"))

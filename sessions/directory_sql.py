@@ -1,0 +1,162 @@
+"""The directories of `sessions.directory`, answered from the database."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from billing.payment import Payment
+from billing.price_text import describe_price
+from sessions.clock import Clock
+from sessions.directory import Admission, ArmRecord, ArmState, StationRecord, TerminalEvse, TerminalRecord
+from sessions.facts import EvseStatus, TokenStatus
+from sessions.rows import insert_for, load_tariffs
+from sessions.tables import CLAIMING, RUNNING, Charging
+from storage import schema as t
+from storage.engine import reading, writing
+
+
+class SqlDirectory:
+    """Implements `StationDirectory` and `TerminalDirectory`."""
+
+    def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    async def station(self, station_id: str) -> StationRecord | None:
+        """The station, None if never heard of."""
+        async with reading(self._engine) as connection:
+            query = select(t.stations).where(t.stations.c.station_id == station_id)
+            row = (await connection.execute(query)).first()
+        if row is None:
+            return None
+        return StationRecord(
+            station_id=row.station_id,
+            admission=Admission(row.admission),
+            password_hash=row.password_hash,
+            connected=row.connected,
+            epoch=row.epoch,
+            version=row.version,
+        )
+
+    async def register_station(self, station_id: str, admission: Admission, password_hash: str | None) -> None:
+        """See `StationDirectory.register_station`."""
+        async with writing(self._engine) as connection:
+            insert = insert_for(connection)(t.stations).values(
+                station_id=station_id,
+                admission=admission.value,
+                password_hash=password_hash,
+                seen_at=self._clock.now(),
+            )
+            await connection.execute(insert.on_conflict_do_nothing(index_elements=["station_id"]))
+
+    async def token_status(self, id_token: str, now: datetime) -> TokenStatus:
+        """See `StationDirectory.token_status`."""
+        folded = id_token.upper()
+        async with reading(self._engine) as connection:
+            row = (await connection.execute(select(t.id_tokens).where(t.id_tokens.c.id_token == folded))).first()
+            if row is not None:
+                if row.expires_at is not None and row.expires_at <= now:
+                    return TokenStatus.EXPIRED
+                return TokenStatus(row.status)
+            live = [state.value for state in (*CLAIMING, *RUNNING)]
+            one_time = select(t.sessions.c.session_id).where(
+                t.sessions.c.id_token == folded, t.sessions.c.charging.in_(live), t.sessions.c.origin != "unauthorised"
+            )
+            found = (await connection.execute(one_time.limit(1))).first()
+        return TokenStatus.ACCEPTED if found else TokenStatus.UNKNOWN
+
+    async def terminals(self) -> tuple[TerminalRecord, ...]:
+        """All terminals."""
+        return await self._terminals(None)
+
+    async def terminal(self, serial: str) -> TerminalRecord | None:
+        """One terminal."""
+        found = await self._terminals(serial)
+        return found[0] if found else None
+
+    async def _terminals(self, serial: str | None) -> tuple[TerminalRecord, ...]:
+        terminals = select(t.terminals).order_by(t.terminals.c.serial)
+        places = (
+            select(t.terminal_evses, t.evses.c.label, t.evses.c.status, t.evses.c.tariff_id, t.stations.c.connected)
+            .outerjoin(
+                t.evses,
+                and_(
+                    t.evses.c.station_id == t.terminal_evses.c.station_id,
+                    t.evses.c.evse_id == t.terminal_evses.c.evse_id,
+                ),
+            )
+            .outerjoin(t.stations, t.stations.c.station_id == t.terminal_evses.c.station_id)
+            .order_by(t.terminal_evses.c.serial, t.terminal_evses.c.position)
+        )
+        if serial is not None:
+            terminals = terminals.where(t.terminals.c.serial == serial)
+            places = places.where(t.terminal_evses.c.serial == serial)
+        async with reading(self._engine) as connection:
+            rows = (await connection.execute(terminals)).all()
+            served = (await connection.execute(places)).all()
+            tariffs = await load_tariffs(connection)
+        records = []
+        for row in rows:
+            here = [place for place in served if place.serial == row.serial]
+            sold = [tariffs[place.tariff_id] for place in here if place.tariff_id in tariffs]
+            sold = [tariff for tariff in sold if tariff.currency == row.currency]
+            records.append(
+                TerminalRecord(
+                    serial=row.serial,
+                    family=row.family,
+                    currency=row.currency,
+                    language=row.language,
+                    hold_minor=max((tariff.hold_minor for tariff in sold), default=0),
+                    price_text=describe_price(sold[0], row.language) if sold else "",
+                    evses=tuple(
+                        TerminalEvse(
+                            station_id=place.station_id,
+                            evse_id=place.evse_id,
+                            label=place.label or f"{place.station_id} {place.evse_id}",
+                            status=EvseStatus(place.status) if place.status else EvseStatus.UNAVAILABLE,
+                            station_connected=bool(place.connected),
+                        )
+                        for place in here
+                    ),
+                )
+            )
+        return tuple(records)
+
+    async def latest_arm(self, serial: str) -> ArmRecord | None:
+        """The terminal's newest interaction."""
+        return await self._arm(t.arms.c.serial == serial)
+
+    async def arm(self, arm_id: str) -> ArmRecord | None:
+        """One interaction."""
+        return await self._arm(t.arms.c.arm_id == arm_id)
+
+    async def _arm(self, which: object) -> ArmRecord | None:
+        query = select(t.arms).where(which).order_by(t.arms.c.opened_at.desc()).limit(1)  # type: ignore[arg-type]
+        async with reading(self._engine) as connection:
+            row = (await connection.execute(query)).first()
+        if row is None:
+            return None
+        return ArmRecord(
+            arm_id=row.arm_id,
+            serial=row.serial,
+            state=ArmState(row.state),
+            hold_minor=row.hold_minor,
+            opened_at=row.opened_at,
+        )
+
+    async def interaction_pending(self, arm_id: str) -> bool:
+        """See `TerminalDirectory.interaction_pending`. Commands that need the card carry the arm's id in their key."""
+        o, s = t.outbox.c, t.sessions.c
+        commands = select(o.command_key).where(
+            o.done_at.is_(None), or_(o.command_key.contains(arm_id, autoescape=True))
+        )
+        choosing = select(s.session_id).where(s.arm_id == arm_id, s.charging == Charging.CHOOSING.value)
+        asking = select(s.session_id).where(s.arm_id == arm_id, s.payment == Payment.AUTHORISING.value)
+        async with reading(self._engine) as connection:
+            for query in (commands, choosing, asking):
+                if (await connection.execute(query.limit(1))).first() is not None:
+                    return True
+        return False

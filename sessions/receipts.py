@@ -1,0 +1,65 @@
+"""From a settled session to its sales document. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from billing.pan import redact_pans
+from billing.receipt import CardPayment, Issuer, SalesDocument
+from sessions.session import Session
+
+#: Registered application provider identifiers (ISO/IEC 7816-5), the first ten characters of an AID.
+_BRANDS = {
+    "A000000003": "Visa",
+    "A000000004": "Mastercard",
+    "A000000025": "American Express",
+    "A000000065": "JCB",
+    "A000000121": "Dankort",
+    "A000000152": "Discover",
+    "A000000333": "UnionPay",
+    "D578000002": "BankAxept",
+}
+
+
+def brand_of(aid: str) -> str:
+    """The card scheme of an EMV application identifier; empty for one this table does not know."""
+    return _BRANDS.get(aid[:10].upper(), "")
+
+
+def sales_document(
+    session: Session, issuer: Issuer, number: int, issued_at: datetime, public_url: str
+) -> SalesDocument:
+    """Return the receipt of ``session``, numbered. The session must be captured and priced."""
+    if session.cost is None or session.place is None or session.card is None:
+        raise ValueError(f"Session {session.session_id} is not settled: no receipt can be written.")
+    started = session.started_at or session.opened_at
+    return SalesDocument(
+        number=str(number),
+        issued_at=issued_at,
+        issuer=issuer,
+        session_id=session.session_id,
+        station_label=session.place.station_id,
+        evse_label=session.place.label,
+        started_at=started,
+        ended_at=session.ended_at or started,
+        time_zone=session.tariff.time_zone if session.tariff else "UTC",
+        energy_wh=session.meter.energy_wh,
+        cost=session.cost,
+        held_minor=session.held_minor,
+        charged_minor=session.captured_minor,
+        released_minor=session.held_minor - session.captured_minor,
+        payment=CardPayment(
+            masked_pan=redact_pans(session.card.masked_pan),
+            brand=brand_of(session.authorisation.aid),
+            entry_mode=session.card.ifd,
+            aid=session.authorisation.aid,
+            authorisation_code=session.authorisation.authorisation_code,
+            terminal_serial=session.terminal_serial or "",
+            merchant_reference=session.authorisation.merchant_reference,
+            psp_reference=session.authorisation.payment_ref,
+        ),
+        flags=session.flags,
+        provisional=session.provisional,
+        signed_meter_data=session.meter.signed,
+        url=f"{public_url}/r/{session.receipt_token}",
+    )

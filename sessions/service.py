@@ -1,0 +1,413 @@
+"""The service: facts in, group commit, answers out.
+
+Waiting facts are taken in a batch, routed, decided and written together; then all are answered, and the new commands
+are handed to the doers at once. With one fact waiting it commits at once; under load a commit carries hundreds. Nobody
+is answered before the commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from billing.ledger import EntrySet
+from billing.receipt import Issuer
+from sessions import facts, rows
+from sessions.clock import Clock
+from sessions.codec import encode, kind_of
+from sessions.commands import AnyCommand
+from sessions.decide import cost_so_far, decide
+from sessions.directory import Outcome
+from sessions.facts import AnyFact, TokenStatus
+from sessions.receipts import sales_document
+from sessions.routing import Routed, route
+from sessions.session import Origin, Policy, Session
+from sessions.tables import RUNNING
+from sessions.working_set import WorkingSet
+from storage import schema as t
+from storage.engine import writing
+from storage.failpoint import failpoint
+
+log = logging.getLogger(__name__)
+
+MAX_BATCH = 500
+LEASE_S = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatched:
+    """A command ready for a doer; ``attempt`` counts from 1."""
+
+    command: AnyCommand
+    attempt: int
+    due_at: datetime
+
+
+@dataclass(slots=True)
+class _Item:
+    fact: AnyFact | None
+    completes: str | None
+    retry_at: datetime | None
+    answer: asyncio.Future[Outcome]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What a commit will write besides the working set."""
+
+    journal: list[dict[str, Any]] = field(default_factory=list)
+    entry_sets: list[tuple[str, str, EntrySet]] = field(default_factory=list)  # (session id, set key, set)
+    commands: list[AnyCommand] = field(default_factory=list)
+    receipts: list[str] = field(default_factory=list)  # session ids
+    events: list[dict[str, Any]] = field(default_factory=list)
+    findings: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
+    terminal_states: dict[str, dict[str, Any]] = field(default_factory=dict)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)  # by fact key
+
+
+class Service:
+    """The inbox (`sessions.directory.Inbox`) and the only writer of sessions."""
+
+    def __init__(
+        self, engine: AsyncEngine, clock: Clock, policy: Policy, *, node: str, issuer_id: str, public_url: str
+    ) -> None:
+        self._engine = engine
+        self._clock = clock
+        self.policy = policy
+        self._node = node
+        self._issuer_id = issuer_id
+        self._public_url = public_url.rstrip("/")
+        self._waiting: list[_Item] = []
+        self._wake = asyncio.Event()
+        self._writer: asyncio.Task[None] | None = None
+        self.on_commands: Callable[[Sequence[Dispatched], datetime | None], None] = lambda _now, _later: None
+        self.commits = 0
+
+    async def start(self) -> None:
+        """Take back what this node had leased when it died, forget its sockets, and begin to write."""
+        async with writing(self._engine) as connection:
+            mine = t.outbox.c.leased_by == self._node
+            await connection.execute(
+                update(t.outbox).where(mine, t.outbox.c.done_at.is_(None)).values(leased_by=None, leased_until=None)
+            )
+            await connection.execute(
+                update(t.stations)
+                .where(t.stations.c.node == self._node, t.stations.c.connected)
+                .values(connected=False)
+            )
+        self._writer = asyncio.create_task(self._write_forever(), name="sessions-writer")
+
+    async def stop(self) -> None:
+        """Write what waits, then stop."""
+        while self._waiting:
+            await asyncio.gather(*(item.answer for item in self._waiting), return_exceptions=True)
+        if self._writer is not None:
+            self._writer.cancel()
+            await asyncio.gather(self._writer, return_exceptions=True)
+
+    async def submit(self, fact: AnyFact) -> Outcome:
+        """Commit ``fact`` and what follows from it; return what became of it. A known key changes nothing."""
+        return await self._enqueue(fact, None, None)
+
+    async def complete(
+        self, command_key: str, fact: AnyFact | None = None, *, retry_at: datetime | None = None
+    ) -> Outcome:
+        """Commit a doer's report: the command is done, or (``retry_at``) due again, together with ``fact``."""
+        return await self._enqueue(fact, command_key, retry_at)
+
+    async def _enqueue(self, fact: AnyFact | None, completes: str | None, retry_at: datetime | None) -> Outcome:
+        item = _Item(fact, completes, retry_at, asyncio.get_running_loop().create_future())
+        self._waiting.append(item)
+        self._wake.set()
+        return await item.answer
+
+    async def _write_forever(self) -> None:
+        while True:
+            await self._wake.wait()
+            items, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+            if not self._waiting:
+                self._wake.clear()
+            if items:
+                await self._commit_all(items)
+
+    async def _commit_all(self, items: list[_Item]) -> None:
+        try:
+            await self._commit(items)
+        except Exception as error:
+            if len(items) > 1:
+                # One of them is the culprit: each gets a commit of its own.
+                for item in items:
+                    await self._commit_all([item])
+                return
+            if isinstance(error, IntegrityError) and not items[0].answer.done():
+                # Another node was quicker; what it wrote is now there to be read.
+                try:
+                    await self._commit(items)
+                except Exception as again:
+                    self._fail(items[0], again)
+                return
+            self._fail(items[0], error)
+
+    def _fail(self, item: _Item, error: Exception) -> None:
+        what = kind_of(item.fact) if item.fact else item.completes
+        log.exception("could not commit %s", what, exc_info=error)
+        if not item.answer.done():
+            item.answer.set_exception(error)
+
+    async def _commit(self, items: list[_Item]) -> None:
+        now = self._clock.now()
+        batch = _Batch()
+        async with writing(self._engine) as connection:
+            fresh, known = await self._sift(connection, items)
+            ws = await rows.load(connection, fresh, self._issuer_id, known.values())
+            for fact in fresh:
+                if fact.key not in batch.outcomes:
+                    batch.outcomes[fact.key] = self._take(ws, batch, fact, now)
+            await self._write(connection, ws, batch, items, now)
+            failpoint("commit.before")
+        failpoint("commit.after")
+        self.commits += 1
+        for item in items:
+            if not item.answer.done():
+                item.answer.set_result(self._answer(item, batch, known, ws))
+        self._announce(batch.commands, [i.retry_at for i in items if i.retry_at], now)
+
+    def _answer(self, item: _Item, batch: _Batch, known: dict[str, str], ws: WorkingSet) -> Outcome:
+        if item.fact is None:
+            return Outcome()
+        outcome = batch.outcomes.get(item.fact.key)
+        if outcome is not None:
+            batch.outcomes[item.fact.key] = replace(outcome, duplicate=True)  # for a twin in the same batch
+            return outcome
+        session = ws.sessions.get(known.get(item.fact.key, ""))
+        return replace(_outcome(session, item.fact), duplicate=True)
+
+    async def _sift(self, connection: AsyncConnection, items: list[_Item]) -> tuple[list[AnyFact], dict[str, str]]:
+        """Split off the facts whose key the journal knows: key → session id ("" for none)."""
+        keys = [item.fact.key for item in items if item.fact is not None]
+        known: dict[str, str] = {}
+        if keys:
+            query = select(t.journal.c.fact_key, t.journal.c.session_id).where(t.journal.c.fact_key.in_(keys))
+            known = {row.fact_key: row.session_id or "" for row in await connection.execute(query)}
+        return [i.fact for i in items if i.fact is not None and i.fact.key not in known], known
+
+    def _take(self, ws: WorkingSet, batch: _Batch, fact: AnyFact, now: datetime) -> Outcome:
+        """Route and decide one fact in memory."""
+        result = route(ws, fact, now, self.policy, self._node)
+        batch.commands += result.commands
+        session: Session | None = None
+        for routed in result.routed:
+            session = self._decide(ws, batch, routed, now)
+        batch.journal.append(
+            {
+                "fact_key": fact.key,
+                "kind": kind_of(fact),
+                "session_id": session.session_id if session else None,
+                "station_id": getattr(fact, "station_id", None),
+                "recorded_at": now,
+                "fact": encode(fact),
+            }
+        )
+        self._collect(batch, fact, now)
+        return replace(_outcome(session, fact), epoch=result.epoch)
+
+    def _decide(self, ws: WorkingSet, batch: _Batch, routed: Routed, now: datetime) -> Session:
+        before = ws.sessions.get(routed.session.session_id, routed.session)
+        if routed.session is not before and routed.session.session_id in ws.stored:
+            before = routed.session  # narrowed by the router (choices still free)
+        try:
+            decision = decide(before, routed.fact, now, self.policy)
+        except Exception:
+            # Persist, answer, judge afterwards: the fact is in the journal and an operator is asked to look.
+            log.exception("could not decide %s for session %s", kind_of(routed.fact), before.session_id)
+            undecided = replace(before, flags=tuple(dict.fromkeys((*before.flags, "undecidable"))))
+            ws.put_session(undecided)
+            return undecided
+        after = decision.session
+        ws.put_session(after)
+        batch.commands += decision.commands
+        batch.entry_sets += [(after.session_id, key, entries) for key, entries in decision.entry_sets]
+        if after.receipt_due and not before.receipt_due:
+            batch.receipts.append(after.session_id)
+        return after
+
+    def _collect(self, batch: _Batch, fact: AnyFact, now: datetime) -> None:
+        """Facts that are only kept."""
+        match fact:
+            case facts.StationEventRecorded():
+                payload = orjson.dumps(fact.payload, default=str).decode()
+                batch.events.append(
+                    {"station_id": fact.station_id, "action": fact.action, "recorded_at": now, "payload": payload}
+                )
+            case facts.ConformanceFound():
+                key = (fact.station_id, fact.code, fact.action)
+                seen = batch.findings.get(key)
+                batch.findings[key] = {
+                    "station_id": fact.station_id,
+                    "code": fact.code,
+                    "action": fact.action,
+                    "detail": fact.detail[:1000],
+                    "occurrences": (seen["occurrences"] if seen else 0) + 1,
+                    "first_at": now,
+                    "last_at": now,
+                }
+            case facts.TerminalStateReported():
+                batch.terminal_states[fact.serial] = {"online": fact.online, "state": fact.state[:20], "seen_at": now}
+            case _:
+                pass
+
+    async def _write(
+        self, connection: AsyncConnection, ws: WorkingSet, batch: _Batch, items: list[_Item], now: datetime
+    ) -> None:
+        if batch.journal:
+            await connection.execute(t.journal.insert(), batch.journal)
+        await rows.write_world(connection, ws, now)
+        await rows.write_sessions(connection, ws)
+        await self._write_money(connection, ws, batch, now)
+        await self._write_outbox(connection, ws, batch, items, now)
+        await self._write_kept(connection, batch)
+        if any(isinstance(i.fact, facts.TransactionStarted) and i.fact.transaction_id is None for i in items):
+            await rows.set_counter(connection, rows.TRANSACTION_COUNTER, ws.next_transaction)
+
+    async def _write_money(self, connection: AsyncConnection, ws: WorkingSet, batch: _Batch, now: datetime) -> None:
+        entries = [
+            {
+                "set_key": key,
+                "line": line,
+                "session_id": session_id,
+                "account": entry.account.value,
+                "amount_minor": entry.amount_minor,
+                "currency": entry.currency,
+                "booked_at": now,
+            }
+            for session_id, key, entry_set in batch.entry_sets
+            for line, entry in enumerate(entry_set.entries)
+        ]
+        if entries:
+            await connection.execute(t.ledger.insert(), entries)
+        for session_id in batch.receipts:
+            await self._issue_receipt(connection, ws.sessions[session_id], now)
+
+    async def _issue_receipt(self, connection: AsyncConnection, session: Session, now: datetime) -> None:
+        """Number and store the sales document: number and document commit together, so the series has no gaps."""
+        name = f"receipt:{session.issuer_id}"
+        number = await rows.counter(connection, name) + 1
+        await rows.set_counter(connection, name, number)
+        body = (
+            await connection.execute(select(t.issuers.c.body).where(t.issuers.c.issuer_id == session.issuer_id))
+        ).scalar_one()
+        document = sales_document(session, _issuer(orjson.loads(body)), number, now, self._public_url)
+        await connection.execute(
+            t.receipts.insert().values(
+                receipt_token=session.receipt_token,
+                issuer_id=session.issuer_id,
+                number=number,
+                session_id=session.session_id,
+                issued_at=now,
+                document=orjson.dumps(document.to_json()).decode(),
+            )
+        )
+
+    async def _write_outbox(
+        self, connection: AsyncConnection, ws: WorkingSet, batch: _Batch, items: list[_Item], now: datetime
+    ) -> None:
+        done = [i.completes for i in items if i.completes and not i.retry_at]
+        if done:
+            await connection.execute(
+                update(t.outbox)
+                .where(t.outbox.c.command_key.in_(done))
+                .values(done_at=now, leased_by=None, leased_until=None)
+            )
+        closed = [s.session_id for s in (ws.sessions[i] for i in ws.changed_sessions) if s.closed_at is not None]
+        if closed:
+            o = t.outbox.c
+            timers = (o.session_id.in_(closed), o.kind == "ReachDeadline", o.done_at.is_(None))
+            await connection.execute(update(t.outbox).where(*timers).values(done_at=now))
+        for item in items:
+            if item.completes and item.retry_at:
+                again = {"due_at": item.retry_at, "leased_by": None, "leased_until": None}
+                await connection.execute(update(t.outbox).where(t.outbox.c.command_key == item.completes).values(again))
+        if not batch.commands:
+            return
+        batch.commands = list({command.key: command for command in reversed(batch.commands)}.values())[::-1]
+        keys = [command.key for command in batch.commands]
+        asked = {
+            row.command_key
+            for row in await connection.execute(select(t.outbox.c.command_key).where(t.outbox.c.command_key.in_(keys)))
+        }
+        batch.commands = [command for command in batch.commands if command.key not in asked]
+        if batch.commands:
+            await connection.execute(t.outbox.insert(), [self._outbox_row(command, now) for command in batch.commands])
+
+    def _outbox_row(self, command: AnyCommand, now: datetime) -> dict[str, Any]:
+        at_once = command.due_at is None or command.due_at <= now
+        return {
+            "command_key": command.key,
+            "kind": kind_of(command),
+            "session_id": command.session_id,
+            "command": encode(command),
+            "due_at": command.due_at or now,
+            # Handed to this process's doers right after the commit: leased from the start.
+            "attempts": 1 if at_once else 0,
+            "leased_by": self._node if at_once else None,
+            "leased_until": now + timedelta(seconds=LEASE_S) if at_once else None,
+        }
+
+    async def _write_kept(self, connection: AsyncConnection, batch: _Batch) -> None:
+        if batch.events:
+            await connection.execute(t.station_events.insert(), batch.events)
+        if batch.findings:
+            insert = rows.insert_for(connection)(t.findings).values(list(batch.findings.values()))
+            again = {
+                "occurrences": t.findings.c.occurrences + insert.excluded.occurrences,
+                "last_at": insert.excluded.last_at,
+            }
+            await connection.execute(
+                insert.on_conflict_do_update(index_elements=["station_id", "code", "action"], set_=again)
+            )
+        for serial, values in batch.terminal_states.items():
+            await connection.execute(update(t.terminals).where(t.terminals.c.serial == serial).values(values))
+
+    def _announce(self, commands: list[AnyCommand], retries: Sequence[datetime | None], now: datetime) -> None:
+        """Hand over what is due; tell when the next timer is."""
+        ready = [Dispatched(c, 1, now) for c in commands if c.due_at is None or c.due_at <= now]
+        later = [c.due_at for c in commands if c.due_at is not None and c.due_at > now]
+        later += [at for at in retries if at is not None]
+        if ready or later:
+            self.on_commands(ready, min(later) if later else None)
+
+
+def _issuer(body: dict[str, Any]) -> Issuer:
+    return Issuer(**body | {"address": tuple(body["address"])})
+
+
+def _outcome(session: Session | None, fact: AnyFact) -> Outcome:
+    """How to answer the shell that submitted ``fact``."""
+    if session is None:
+        return Outcome()
+    cost = session.cost or (cost_so_far(session) if session.charging in RUNNING and session.tariff else None)
+    return Outcome(
+        session_id=session.session_id,
+        transaction_id=session.transaction_id,
+        token_status=_token_status(session),
+        total_minor=0 if session.unpaid else cost.total_minor if cost else None,
+        currency=session.currency or None,
+        ended=session.ended_at is not None,
+    )
+
+
+def _token_status(session: Session) -> TokenStatus:
+    if session.unpaid:  # EC 5: too late, the hold is gone
+        return TokenStatus.INVALID
+    if session.origin is Origin.UNAUTHORISED:
+        return session.token_status
+    return TokenStatus.ACCEPTED
