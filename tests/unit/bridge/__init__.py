@@ -1,0 +1,1 @@
+"""The bridge, against a scripted cloud and a house in memory."""
