@@ -105,6 +105,18 @@ def vat_within(gross_minor: int, vat_percent: Decimal | None) -> int:
     return round_half_up(gross_minor * rate / (100 + rate))
 
 
+def vat_contained(gross_minor: int, vat_percent: Decimal | None) -> VatLine:
+    """A gross amount, and the VAT taken out of it."""
+    vat_minor = vat_within(gross_minor, vat_percent)
+    return VatLine(vat_percent, gross_minor - vat_minor, vat_minor, gross_minor)
+
+
+def vat_on_top(net_minor: int, vat_percent: Decimal | None) -> VatLine:
+    """A net amount, and the VAT put on top: net × r / 100, half up."""
+    vat_minor = round_half_up(net_minor * Fraction(vat_percent or 0) / 100)
+    return VatLine(vat_percent, net_minor, vat_minor, net_minor + vat_minor)
+
+
 def adjusted(
     lines: Sequence[CostLine], before: Sequence[VatLine], after: Sequence[VatLine], why: Adjustment, currency: str
 ) -> tuple[CostLine, ...]:
@@ -128,9 +140,6 @@ def cap_cost(cost: Cost, max_minor: int) -> tuple[Cost, int]:
     if cost.total_minor <= max_minor:
         return cost, 0
     shares = apportion(max_minor, [line.gross_minor for line in cost.vat])
-    capped = []
-    for line, gross_minor in zip(cost.vat, shares, strict=True):
-        vat_minor = vat_within(gross_minor, line.vat_percent)
-        capped.append(VatLine(line.vat_percent, gross_minor - vat_minor, vat_minor, gross_minor))
+    capped = [vat_contained(share, line.vat_percent) for line, share in zip(cost.vat, shares, strict=True)]
     lines = adjusted(cost.lines, cost.vat, capped, Adjustment.ABOVE_HOLD, cost.currency)
     return cost_of(cost.currency, lines, capped), cost.total_minor - max_minor

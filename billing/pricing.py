@@ -12,27 +12,17 @@ rounded and the VAT computed on the rounded figure, so that a receipt can be che
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from itertools import pairwise
 
-from billing.cost import (
-    Adjustment,
-    Cost,
-    CostLine,
-    Unit,
-    VatLine,
-    adjusted,
-    cost_of,
-    displayed_time_price,
-    no_cost,
-    vat_within,
-)
-from billing.money import apportion, exponent, round_half_up, to_minor
-from billing.tariff import DAYS, Dimension, PriceComponent, PriceLimit, Restrictions, Tariff
+from billing.cost import Cost, CostLine, Unit, VatLine, displayed_time_price, no_cost, vat_contained, vat_on_top
+from billing.money import apportion, exponent, round_half_up
+from billing.price_limits import limited
+from billing.tariff import DAYS, Dimension, PriceComponent, Restrictions, Tariff
 from billing.usage import Period, Usage
 from billing.wall_clock import wall_clock_borders
 
@@ -53,6 +43,7 @@ _BASE: dict[Dimension, int] = {  # how many of what is counted make one of what 
 }
 
 _Line = tuple[Dimension, Decimal, Decimal | None]  # dimension, price as the tariff has it, VAT rate
+_Winners = dict[Dimension, PriceComponent]
 _Cut = tuple[int, int]  # a place within a period: µs and Wh since its start
 
 
@@ -136,11 +127,29 @@ def _cuts(period: Period, moments: Iterable[int], energies: Iterable[int]) -> li
     return [*sorted(by_time + by_energy), (duration_us, period.energy_wh)]
 
 
+def _winners(tariff: Tariff, piece: _Piece) -> _Winners:
+    """Per dimension, the component of the first element that matches."""
+    winners: _Winners = {}
+    for element in tariff.elements:
+        if _matches(element.restrictions, piece):
+            for component in element.price_components:
+                winners.setdefault(component.type, component)
+    return winners
+
+
+def _constant_winners(tariff: Tariff) -> _Winners | None:
+    """The winners at all times, for a tariff without restrictions; None for the others."""
+    if any(not element.restrictions.none for element in tariff.elements):
+        return None
+    return {component.type: component for component in reversed(tuple(tariff.components()))}
+
+
 @dataclass(slots=True)
 class _Tally:
     """The quantities of a session so far, by printed line; it grows period by period."""
 
     tariff: Tariff
+    constant: _Winners | None
     borders: tuple[frozenset[int], frozenset[int], frozenset[time]]
     quantities: dict[_Line, int] = field(default_factory=dict)  # Wh, µs, sessions
     last: dict[Dimension, PriceComponent] = field(default_factory=dict)  # whose step size counts
@@ -155,12 +164,21 @@ class _Tally:
         """Count one more period. Periods come in order of time (`Usage` sees to that)."""
         if self.started_at is None:
             self.started_at = period.start
+        if self.constant is not None:  # nothing is restricted: the whole period is one piece
+            duration_us = (period.end - period.start) // _MICROSECOND
+            self._add_piece(self.constant, duration_us, period.energy_wh, period.parked)
+        else:
+            self._add_in_pieces(period)
+        self.energy_wh += period.energy_wh
+
+    def _add_in_pieces(self, period: Period) -> None:
         moments, energies = self._borders_within(period)
         if period.interpolated:
             self._add_cheapest_energy(period, [0, *moments], [0, *energies, period.energy_wh])
         for begin, end in pairwise([(0, 0), *_cuts(period, moments, energies)]):
-            self._add_piece(self._piece(period, begin, end))
-        self.energy_wh += period.energy_wh
+            piece = self._piece(period, begin, end)
+            energy_wh = 0 if period.interpolated else piece.energy_wh  # that was counted above
+            self._add_piece(_winners(self.tariff, piece), piece.duration_us, energy_wh, period.parked)
 
     def _elapsed_us(self, moment: datetime) -> int:
         assert self.started_at is not None  # noqa: S101 — set by `add`
@@ -189,35 +207,25 @@ class _Tally:
             energy_wh=end[1] - begin[1],
         )
 
-    def _winners(self, piece: _Piece) -> dict[Dimension, PriceComponent]:
-        """Per dimension, the component of the first element that matches."""
-        winners: dict[Dimension, PriceComponent] = {}
-        for element in self.tariff.elements:
-            if _matches(element.restrictions, piece):
-                for component in element.price_components:
-                    winners.setdefault(component.type, component)
-        return winners
-
-    def _add_piece(self, piece: _Piece) -> None:
-        winners = self._winners(piece)
-        flat = winners.get(Dimension.FLAT)
-        if flat is not None and Dimension.FLAT not in self.last:  # once per session
-            self._count(flat, 1)
-        if not piece.period.interpolated:
-            self._count(winners.get(Dimension.ENERGY), piece.energy_wh)
-        if piece.period.parked:
+    def _add_piece(self, winners: _Winners, duration_us: int, energy_wh: int, parked: bool) -> None:
+        if Dimension.FLAT not in self.last:  # once per session
+            self._count(winners.get(Dimension.FLAT), 1)
+        self._count(winners.get(Dimension.ENERGY), energy_wh)
+        if parked:
             grace_us = max(0, self.tariff.idle_grace_s * _SECOND_US - self.parked_us)
-            self._count(winners.get(Dimension.PARKING_TIME), max(0, piece.duration_us - grace_us))
-            self.parked_us += piece.duration_us
+            self._count(winners.get(Dimension.PARKING_TIME), max(0, duration_us - grace_us))
+            self.parked_us += duration_us
         else:
-            self._count(winners.get(Dimension.TIME), piece.duration_us)
+            self._count(winners.get(Dimension.TIME), duration_us)
 
     def _add_cheapest_energy(self, period: Period, moments: Iterable[int], energies: Iterable[int]) -> None:
         """Nobody knows when the energy flowed: each band of it at the cheapest rate of the whole period."""
         moments = tuple(moments)
         for before_wh, after_wh in pairwise(energies):
             choices = [
-                self._winners(self._piece(period, (moment, before_wh), (moment, after_wh))).get(Dimension.ENERGY)
+                _winners(self.tariff, self._piece(period, (moment, before_wh), (moment, after_wh))).get(
+                    Dimension.ENERGY
+                )
                 for moment in moments
             ]
             cheapest = min(choices, key=lambda choice: self.tariff.gross_price(choice) if choice else Decimal(0))
@@ -267,24 +275,14 @@ class _Tally:
             shares = apportion(vat_line.gross_minor, [amounts[line] for line in group])
             for line, share in zip(group, shares, strict=True):
                 lines[line] = _cost_line(tariff, line, quantities[line], share)
-        return _limited(tariff, [lines[line] for line in ordered], vat)
+        return limited(tariff, [lines[line] for line in ordered], vat)
 
 
 def _vat_line(tariff: Tariff, rate: Decimal | None, amount: Fraction) -> VatLine:
     """The one rounding per VAT rate."""
     if tariff.tax_included == "NO":
-        return _on_top(round_half_up(amount), rate)
-    return _contained(round_half_up(amount), rate)
-
-
-def _on_top(net_minor: int, rate: Decimal | None) -> VatLine:
-    vat_minor = round_half_up(net_minor * Fraction(rate or 0) / 100)
-    return VatLine(rate, net_minor, vat_minor, net_minor + vat_minor)
-
-
-def _contained(gross_minor: int, rate: Decimal | None) -> VatLine:
-    vat_minor = vat_within(gross_minor, rate)
-    return VatLine(rate, gross_minor - vat_minor, vat_minor, gross_minor)
+        return vat_on_top(round_half_up(amount), rate)
+    return vat_contained(round_half_up(amount), rate)
 
 
 def _cost_line(tariff: Tariff, line: _Line, quantity: int, amount_minor: int) -> CostLine:
@@ -301,48 +299,8 @@ def _cost_line(tariff: Tariff, line: _Line, quantity: int, amount_minor: int) ->
     return CostLine(dimension, shown, unit, gross, rate, amount_minor)
 
 
-def _limited(tariff: Tariff, lines: Sequence[CostLine], vat: Sequence[VatLine]) -> Cost:
-    """Least and greatest cost, each before and after taxes; the difference is printed as lines of its own."""
-    limits: tuple[tuple[PriceLimit | None, Adjustment, Callable[[int, int], int]], ...] = (
-        (tariff.min_price, Adjustment.MIN_PRICE, max),
-        (tariff.max_price, Adjustment.MAX_PRICE, min),
-    )
-    for limit, why, bound in limits:
-        if limit is not None:
-            vat = vat or [VatLine(next(tariff.components()).vat_percent, 0, 0, 0)]
-            bounded = _bounded(vat, limit, bound, tariff.currency)
-            lines = adjusted(lines, vat, bounded, why, tariff.currency)
-            vat = bounded
-    return cost_of(tariff.currency, lines, vat)
-
-
-def _bounded(
-    vat: Sequence[VatLine], limit: PriceLimit, bound: Callable[[int, int], int], currency: str
-) -> list[VatLine]:
-    """The VAT lines scaled so that their net and gross sums keep the limit (``bound``: min or max)."""
-    net, gross = sum(line.net_minor for line in vat), sum(line.gross_minor for line in vat)
-    new_net = net if limit.before_taxes is None else bound(net, to_minor(limit.before_taxes, currency))
-    new_gross = gross if limit.after_taxes is None else bound(gross, to_minor(limit.after_taxes, currency))
-    if (new_net, new_gross) == (net, gross):
-        return list(vat)
-    nets = [Fraction(line.net_minor) for line in vat] if net else [Fraction(1), *[Fraction(0)] * (len(vat) - 1)]
-    taxes = [share * Fraction(line.vat_percent or 0) for share, line in zip(nets, vat, strict=True)]
-    rates = [line.vat_percent for line in vat]
-    if limit.after_taxes is None:
-        parts = apportion(new_net, nets)
-        return [_on_top(part, rate) for part, rate in zip(parts, rates, strict=True)]
-    if limit.before_taxes is None or not sum(taxes):
-        if limit.before_taxes is not None:  # no tax at all: both sides are the same amount
-            new_gross = bound(new_net, new_gross)
-        parts = apportion(new_gross, [line.gross_minor for line in vat] if gross else nets)
-        return [_contained(part, rate) for part, rate in zip(parts, rates, strict=True)]
-    net_parts = apportion(new_net, nets)
-    vat_parts = apportion(new_gross - new_net, taxes)
-    return [VatLine(rate, part, tax, part + tax) for rate, part, tax in zip(rates, net_parts, vat_parts, strict=True)]
-
-
 def _tally(tariff: Tariff, usage: Usage) -> _Tally:
-    tally = _Tally(tariff, _borders(tariff))
+    tally = _Tally(tariff, _constant_winners(tariff), _borders(tariff))
     for period in usage.periods:
         tally.add(period)
     return tally

@@ -2,49 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-_STEP = timedelta(hours=12)  # no zone changes its offset twice within this time
+_DAY = timedelta(days=1)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def _offset(zone: ZoneInfo, moment: datetime) -> timedelta | None:
-    return moment.astimezone(zone).utcoffset()
+def _local(zone: ZoneInfo, day: date, clock: time) -> datetime:
+    return datetime.combine(day, clock, tzinfo=zone).astimezone(UTC)
 
 
-def _offset_changes(zone: ZoneInfo, start: datetime, end: datetime) -> list[datetime]:
-    """The instants between start and end at which the clocks are put forward or back."""
-    changes = []
-    while start < end:
-        stop = min(start + _STEP, end)
-        if _offset(zone, start) != _offset(zone, stop):
-            before, after = start, stop
-            while after - before > _MICROSECOND:
-                middle = before + (after - before) / 2
-                if _offset(zone, middle) == _offset(zone, start):
-                    before = middle
-                else:
-                    after = middle
-            changes.append(after)
-        start = stop
-    return changes
+def _change(zone: ZoneInfo, start: datetime, end: datetime) -> list[datetime]:
+    """The instant after ``start`` and up to ``end`` at which the clock is put forward or back, if there is one."""
+    before_offset = start.astimezone(zone).utcoffset()
+    if end.astimezone(zone).utcoffset() == before_offset:
+        return []
+    before, after = start, end
+    while after - before > _MICROSECOND:
+        middle = before + (after - before) / 2
+        if middle.astimezone(zone).utcoffset() == before_offset:
+            before = middle
+        else:
+            after = middle
+    return [after]
 
 
-def wall_clock_borders(zone: ZoneInfo, times: Iterable[time], start: datetime, end: datetime) -> list[datetime]:
+@lru_cache(maxsize=1024)  # every period of a day's sessions asks for the same few days
+def _borders_of(zone: ZoneInfo, times: frozenset[time], day: date) -> tuple[datetime, ...]:
+    """The borders of one local day."""
+    clocks = {_local(zone, day, clock.replace(fold=fold)) for clock in times for fold in (0, 1)}
+    return tuple(clocks.union(_change(zone, _local(zone, day, time(0)), _local(zone, day + _DAY, time(0)))))
+
+
+def wall_clock_borders(zone: ZoneInfo, times: frozenset[time], start: datetime, end: datetime) -> list[datetime]:
     """The UTC instants strictly between ``start`` and ``end`` (aware) at which the local clock shows one of ``times``.
 
     An hour that is repeated when summer time ends gives both instants; one that is skipped gives the instants it would
     have had by the offsets before and after. The changes of the clock themselves are borders, too.
     """
-    start, end = start.astimezone(UTC), end.astimezone(UTC)
-    times = tuple(times)
-    borders = set(_offset_changes(zone, start, end))
     day, last = start.astimezone(zone).date(), end.astimezone(zone).date()
+    borders: set[datetime] = set()
     while day <= last:
-        for clock in times:
-            for fold in (0, 1):
-                borders.add(datetime.combine(day, clock.replace(fold=fold), tzinfo=zone).astimezone(UTC))
-        day += timedelta(days=1)
+        borders.update(_borders_of(zone, times, day))
+        day += _DAY
     return sorted(border for border in borders if start < border < end)

@@ -435,6 +435,16 @@ def test_every_cost_adds_up_and_survives_json_and_capping(case: Tariff, used: Us
         assert cost_from_json(cost_to_json(each)) == each
 
 
+@given(usages(), st.integers(1, 900))
+@settings(deadline=None)
+def test_a_restriction_that_never_holds_changes_nothing(used: Usage, step: int) -> None:
+    """A tariff without restrictions is counted period by period, one with them in pieces: the same comes out."""
+    plain = element(*(component(kind, "1.23", "25", step) for kind in Dimension))
+    never = element(component("ENERGY", "9"), start_date=date(2099, 1, 1), min_kwh=Decimal(5), min_duration_s=999)
+    one, other = tariff(plain, idle_grace_s=600), tariff(never, plain, idle_grace_s=600)
+    assert price(one, used) == price(other, used)
+
+
 @given(usages())
 @settings(deadline=None)
 def test_no_energy_is_lost_in_the_cutting(used: Usage) -> None:
