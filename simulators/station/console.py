@@ -129,7 +129,7 @@ async def _booted(station: Station, words: list[str]) -> None:
 async def _status(station: Station, _: list[str]) -> str:
     station.settle()
     line = "online" if station.online else "offline"
-    lines = [f"{line}, boot {station.registration}, {station.outbox.transactions_waiting()} messages kept"]
+    lines = [f"{line}, boot {station.registration.status}, {station.outbox.transactions_waiting()} messages kept"]
     for evse in station.evses.values():
         soc = "" if evse.car is None else f", car at {evse.car.soc_percent} %"
         lines.append(

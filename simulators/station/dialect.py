@@ -127,7 +127,7 @@ class Dialect(ABC):
             return Answer(rejected)
         if self.quirks.never_start:
             return Answer(accepted)
-        return Answer(accepted, lambda: self.station.start_remotely(evse, authorization))
+        return Answer(accepted, lambda: self.station.tokens.start_remotely(evse, authorization))
 
     def transaction_by(self, match: Callable[[Transaction], bool]) -> tuple[Evse, Transaction] | None:
         """The running transaction that matches."""
@@ -205,4 +205,4 @@ class Dialect(ABC):
         """Forget the tokens that were once accepted."""
         if not self.settings.boolean("auth_cache"):
             return Answer({"status": "Rejected"})
-        return Answer({"status": "Accepted"}, self.station.known_tokens.clear)
+        return Answer({"status": "Accepted"}, self.station.tokens.forget)

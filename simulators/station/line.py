@@ -29,7 +29,8 @@ class Line:
         self.station = station
         self.available = True
         self._rpc: Rpc | None = None
-        self._wake = asyncio.Event()
+        self._more = asyncio.Event()
+        self._again = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._in_a_row = 0
@@ -40,14 +41,18 @@ class Line:
         return self._rpc is not None
 
     def wake(self) -> None:
-        """Look again: there is something to send, or the power or the network has returned."""
-        self._wake.set()
+        """There is something to send."""
+        self._more.set()
+
+    def reconsider(self) -> None:
+        """The power or the network has returned: connect without waiting for the back-off."""
+        self._in_a_row = 0
+        self._again.set()
 
     def restore(self) -> None:
-        """The network is back: connect without waiting for the back-off."""
+        """The network is back."""
         self.available = True
-        self._in_a_row = 0
-        self.wake()
+        self.reconsider()
 
     async def hang_up(self, *, politely: bool = False) -> None:
         """End the connection: with a closing handshake, or as if the cable were cut. Returns when it is gone."""
@@ -74,7 +79,7 @@ class Line:
         """Connect, serve, and begin again."""
         while True:
             if not self._wanted():
-                await self._pause(None)
+                await self._pause(self._again, None)
                 continue
             try:
                 socket = await self._connect()
@@ -112,14 +117,15 @@ class Line:
         config = self.station.config
         most = min(config.reconnect_most_s, config.reconnect_first_s * 2**self._in_a_row)
         self._in_a_row += 1
-        await self._pause(most * random.uniform(0.75, 1.0))
+        await self._pause(self._again, most * random.uniform(0.75, 1.0))
 
-    async def _pause(self, seconds: float | None) -> None:
-        """Wait for the time to pass; a change of power or network ends it sooner (real seconds)."""
-        self._wake.clear()
+    @staticmethod
+    async def _pause(unless: asyncio.Event, seconds: float | None) -> None:
+        """Wait for so many real seconds, or for the event if that comes sooner."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._wake.wait()
+                await unless.wait()
+        unless.clear()
 
     async def _serve(self, socket: ClientConnection) -> None:
         config = self.station.config
@@ -153,12 +159,12 @@ class Line:
     async def _send(self, rpc: Rpc) -> None:
         station = self.station
         while True:
-            self._wake.clear()
+            self._more.clear()
             message = station.outbox.next(station.clock.true_now(), registered=station.registered)
             if message is None:
                 retry_at = station.outbox.retry_at() if station.registered else None
                 wait = None if retry_at is None else (retry_at - station.clock.true_now()).total_seconds()
-                await self._pause(None if wait is None else station.clock.real_seconds(max(0.0, wait)))
+                await self._pause(self._more, None if wait is None else station.clock.real_seconds(max(0.0, wait)))
                 continue
             try:
                 answer = await rpc.call(message.action, message.build())
@@ -208,7 +214,7 @@ class Line:
 
     async def _answer(self, rpc: Rpc, message_id: str, action: str, payload: Payload) -> None:
         station = self.station
-        if station.registration == "Rejected":
+        if station.registration.status == "Rejected":
             if station.dialect.while_rejected is None:
                 return
             raise CallFailedError(station.dialect.while_rejected, "the boot was rejected")

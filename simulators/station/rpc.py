@@ -129,3 +129,6 @@ class Rpc:
             await self.refuse(message_id, failure)
         except ConnectionClosed:
             pass  # the answer has nowhere to go
+        except Exception as error:
+            await self.refuse(message_id, CallFailedError("InternalError", repr(error)))
+            raise

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
-from collections.abc import Callable, Coroutine, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from simulators.station.car import Car
-from simulators.station.charging import Charging, Due
+from simulators.station.charging import Charging
 from simulators.station.config import StationConfig
 from simulators.station.dialect import Dialect
 from simulators.station.evse import Evse
 from simulators.station.line import Line
 from simulators.station.meter import W_US_PER_WH, Meter
 from simulators.station.outbox import Message, Outbox, Payload, Urgency
+from simulators.station.power import Power
+from simulators.station.registration import Registration
+from simulators.station.schedule import Schedule
 from simulators.station.settings import Settings
+from simulators.station.tokens import Tokens
 from simulators.station.transaction import Authorization, StopCause, Transaction
 from simulators.station.v16 import V16
 from simulators.station.v201 import V201
+from simulators.station.waiting import Waiting
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-Registration = Literal["unknown", "Accepted", "Pending", "Rejected"]
 GROUND_FAULTS = ("GroundFailure",)
 
 
@@ -38,12 +40,12 @@ class Station:
     def __init__(self, config: StationConfig) -> None:
         self.config = config
         self.clock = config.clock.copy()
-        self.settings = Settings(config.settings | {"evses": str(config.evses)})
+        fixed = {"evses": str(config.evses)}
+        if config.version == "1.6":  # has no start and stop points: a transaction is a closed power path
+            fixed |= {"tx_start_point": "PowerPathClosed", "tx_stop_point": "Authorized"}
+        self.settings = Settings(config.settings | fixed)
         self.frames: list[tuple[Literal["sent", "received"], Any]] = []
         self.displayed: list[tuple[str, Any]] = []
-        self.booted = asyncio.Event()
-        self.registration: Registration = "unknown"
-        self.known_tokens: dict[str, str | None] = {}
         self.last_status: dict[int, str] = {}
         self.outbox = Outbox()
         self.password = None if config.password is None else config.password.encode()
@@ -54,24 +56,19 @@ class Station:
         self.dialect: Dialect = V16(self) if config.version == "1.6" else V201(self)
         self.charging = Charging(self.settings, self.dialect, lambda: self.registered, self.changed)
         self.line = Line(self)
-        self.powered = False
-        self._boot_reason = "PowerUp"
-        self._cut_at: datetime | None = None
-        self._boot_retry_at: datetime | None = None
-        self._heartbeat_at: datetime | None = None
-        self._aligned_at: datetime | None = None
-        self._reset_scheduled: list[int | None] = []
-        self._waiters: list[tuple[Callable[[Station], bool], asyncio.Future[None]]] = []
-        self._wake = asyncio.Event()
-        self._settling = False
+        self.power = Power(self)
+        self.registration = Registration(self)
+        self.schedule = Schedule(self)
+        self.tokens = Tokens(self)
+        self._waiting = Waiting(self)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     # Switching on and off.
 
     async def __aenter__(self) -> Self:
-        self._power_up("PowerUp")
+        self.power.up("PowerUp")
         self.spawn(self.line.run())
-        self.spawn(self._watch_time())
+        self.spawn(self.schedule.run())
         return self
 
     async def __aexit__(
@@ -98,9 +95,7 @@ class Station:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self.changed(f"the simulator failed: {error!r}")
-            for _, future in self._waiters:
-                if not future.done():
-                    future.set_exception(error)
+            self._waiting.fail(error)
 
     # Looking.
 
@@ -110,9 +105,19 @@ class Station:
         return self.line.connected
 
     @property
+    def booted(self) -> asyncio.Event:
+        """Set while the boot is accepted; cleared by a restart."""
+        return self.registration.accepted
+
+    @property
     def registered(self) -> bool:
-        """Whether the boot was accepted; a lost connection does not change that, a reboot does."""
-        return self.registration == "Accepted"
+        """Whether the boot was accepted; a lost connection does not change that, a restart does."""
+        return self.registration.status == "Accepted"
+
+    @property
+    def powered(self) -> bool:
+        """Whether the station has power."""
+        return self.power.on
 
     def evse(self, evse_id: int) -> Evse:
         """An EVSE as it is now. Raises ``KeyError`` when there is none of that number."""
@@ -136,16 +141,7 @@ class Station:
         ``timeout_s`` is in real seconds. Raises ``TimeoutError``.
         """
         self.settle()
-        if predicate(self):
-            return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiter = (predicate, future)
-        self._waiters.append(waiter)
-        try:
-            async with asyncio.timeout(timeout_s):
-                await future
-        finally:
-            self._waiters.remove(waiter)
+        await self._waiting.wait(predicate, timeout_s)
 
     async def drained(self, timeout_s: float = 10.0) -> None:
         """Wait until every transaction message was answered (real seconds). Raises ``TimeoutError``."""
@@ -155,19 +151,14 @@ class Station:
         """Something changed: say so, and let those who wait look again."""
         if text is not None and self.config.on_event is not None:
             self.config.on_event(f"{self.config.identity} {text}")
-        self._wake.set()
-        settling, self._settling = self._settling, True
-        try:
-            for predicate, future in list(self._waiters):
-                if future.done():
-                    continue
-                try:
-                    if predicate(self):
-                        future.set_result(None)
-                except Exception as error:  # a broken predicate is the waiter's failure, not the station's
-                    future.set_exception(error)
-        finally:
-            self._settling = settling
+        self.schedule.wake()
+        with self.schedule.held():  # a predicate looks; it does not make time pass in the middle of a change
+            self._waiting.look()
+
+    def settle(self) -> None:
+        """Let everything happen, in order, that was due by now."""
+        if self.schedule.settle():
+            self.power.reset_if_idle()
 
     # What people do.
 
@@ -183,7 +174,7 @@ class Station:
         evse = self._touch(evse_id)
         self._car(evse)
         self.charging.unplug(evse)
-        self._after_transaction()
+        self.power.reset_if_idle()
 
     async def suspend_ev(self, evse_id: int) -> None:
         """The car stops asking for power."""
@@ -213,7 +204,7 @@ class Station:
         """Break an EVSE; ``code`` is a 1.6 ChargePointErrorCode. A running transaction ends."""
         evse = self._touch(evse_id)
         self.charging.fault(evse, code, StopCause.GROUND_FAULT if code in GROUND_FAULTS else StopCause.FAULT)
-        self._after_transaction()
+        self.power.reset_if_idle()
 
     async def clear_fault(self, evse_id: int) -> None:
         """Mend it."""
@@ -226,7 +217,7 @@ class Station:
         self.settle()
         for evse in self.evses.values():
             self.charging.fault(evse, "OtherError", StopCause.EMERGENCY_STOP)
-        self._after_transaction()
+        self.power.reset_if_idle()
 
     async def present_token(self, evse_id: int, id_token: str, token_type: str = "ISO14443") -> str:  # noqa: S107
         """Hold an RFID card to the reader: starts a charge, or stops one of the same token or group.
@@ -234,48 +225,22 @@ class Station:
         Returns the authorisation status; "Offline" when the station may not decide alone and "NotReady" before its boot
         was accepted, or when the EVSE cannot be used.
         """
-        evse = self._touch(evse_id)
-        running = evse.transaction.authorization if evse.transaction is not None and not evse.finished else None
-        if running is not None and running.id_token.lower() == id_token.lower():
-            self._stop_locally(evse, running)
-            return "Accepted"
-        if not self.registered or evse.fault_code is not None or not evse.operative:
-            return "NotReady"
-        status, group = await self._authorize(id_token, token_type)
-        if status != "Accepted":
-            self.changed(f"EVSE {evse_id}: token {id_token} is refused, {status}")
-            return status
-        evse = self._touch(evse_id)
-        authorization = Authorization(id_token, token_type, remote=False, group=group)
-        if evse.authorization is not None:
-            if group is None or group != evse.authorization.group:
-                return "ConcurrentTx"
-            self._stop_locally(evse, authorization)
-        else:
-            self.charging.authorize(evse, authorization)
-        return status
-
-    def _stop_locally(self, evse: Evse, authorization: Authorization) -> None:
-        self.charging.stop(evse, StopCause.LOCAL, authorization)
-        self._after_transaction()
+        return await self.tokens.present(self._touch(evse_id), Authorization(id_token, token_type, remote=False))
 
     async def reboot(self, kind: Literal["soft", "hard"] = "soft") -> None:
         """Restart, as someone at the station would; returns when it is up again (not: booted)."""
         self.settle()
-        await self._reboot(StopCause.REBOOT, "LocalReset", hard=kind == "hard")
+        await self.power.restart(StopCause.REBOOT, "LocalReset", hard=kind == "hard")
 
     async def power_cut(self) -> None:
         """The mains fail: not a word is sent, charging stops, registers keep their value. See `power_on`."""
-        self.settle()
-        self._cut_at = self.clock.true_now()
-        self._power_down()
-        await self.line.hang_up()
+        await self.power.cut()
 
     async def power_on(self) -> None:
         """The mains return: transactions that were cut end as of the cut (PowerLoss), then the station boots."""
         if self.powered:
             raise ValueError("the power is on")
-        self._power_up("PowerUp")
+        self.power.up("PowerUp")
 
     async def go_offline(self) -> None:
         """The network fails; charging goes on, transaction messages are kept."""
@@ -305,8 +270,13 @@ class Station:
     def post(self, action: str, payload: Payload, *, urgency: Urgency = Urgency.ORDINARY) -> None:
         """Queue a CALL; it is dropped when the station is offline, for it would be stale."""
         if self.online or urgency is Urgency.TRANSACTION:
-            self.outbox.add(Message(action, lambda: payload, urgency))
-            self.line.wake()
+            self.enqueue(Message(action, lambda: payload, urgency))
+
+    def enqueue(self, message: Message) -> None:
+        """Queue a message as it is."""
+        self.outbox.add(message)
+        self.line.wake()
+        self.changed()
 
     def post_transaction(
         self,
@@ -316,30 +286,13 @@ class Station:
         on_result: Callable[[Payload], None] | None = None,
     ) -> None:
         """Queue a transaction message: kept until it is answered, sent in order."""
-        self.outbox.add(Message(action, build, Urgency.TRANSACTION, transaction=transaction, on_result=on_result))
-        self.line.wake()
-        self.changed()
-
-    def start_remotely(self, evse: Evse, authorization: Authorization) -> None:
-        """Obey an accepted remote start, after asking about the token where the settings say so."""
-        # C03: a central token was made by the CSMS for this start; there is nothing to ask.
-        central = self.config.version != "1.6" and authorization.token_type in ("Central", "NoAuthorization")
-        if self.settings.boolean("authorize_remote_start") and not central:
-            self.spawn(self._start_if_authorized(evse, authorization))
-        else:
-            self.charging.authorize(evse, authorization)
-
-    async def _start_if_authorized(self, evse: Evse, authorization: Authorization) -> None:
-        status, _ = await self._authorize(authorization.id_token, authorization.token_type)
-        self.settle()
-        if status == "Accepted" and evse.authorization is None:
-            self.charging.authorize(evse, authorization)
+        self.enqueue(Message(action, build, Urgency.TRANSACTION, transaction=transaction, on_result=on_result))
 
     def stop_if_running(self, evse: Evse, transaction: Transaction, cause: StopCause) -> None:
         """Stop a transaction unless it ended meanwhile."""
         if evse.transaction is transaction:
             self.charging.stop(evse, cause)
-            self._after_transaction()
+            self.power.reset_if_idle()
 
     def judge_token(self, transaction: Transaction, answer: Payload) -> None:
         """The answer to a transaction message may say that its token is no good."""
@@ -347,7 +300,7 @@ class Station:
         if info is not None and info.get("status") != "Accepted":
             self.settle()
             self.charging.deauthorize(transaction, self.evses[transaction.evse_id])
-            self._after_transaction()
+            self.power.reset_if_idle()
 
     def sample(self, evses: list[Evse], context: str) -> None:
         """Send a reading of each EVSE now: in its transaction where there is one."""
@@ -370,10 +323,8 @@ class Station:
         if name in ("sample_interval_s", "ended_interval_s"):
             for evse in self.evses.values():
                 self.charging.restart_sampling(evse)
-        if name == "heartbeat_interval_s":
-            self._schedule_heartbeat()
-        if name == "aligned_interval_s":
-            self._schedule_aligned(self.clock.true_now())
+        if name in ("heartbeat_interval_s", "aligned_interval_s"):
+            self.schedule.restart()
         if name == "password":
             # 1.6: AuthorizationKey is hexadecimal and stands for bytes; 2.0.1: the password is text.
             hexadecimal = self.config.version == "1.6" and len(value) % 2 == 0
@@ -386,20 +337,19 @@ class Station:
 
     def reboot_later(self, cause: StopCause, boot_reason: str, *, hard: bool) -> None:
         """Restart, now that the reset is answered."""
-        self.spawn(self._reboot(cause, boot_reason, hard=hard))
+        self.spawn(self.power.restart(cause, boot_reason, hard=hard))
 
-    def reset_when_idle(self, evse_id: int | None) -> None:
-        """2.0.1 Reset OnIdle: restart when the last transaction has ended; an EVSE alone needs no restart."""
-        self._reset_scheduled.append(evse_id)
-        self._after_transaction()
-
-    def post_boot(self, reason: str) -> None:
-        """Queue a BootNotification."""
-        message = Message("BootNotification", lambda: self.dialect.boot(reason), Urgency.EARLY)
-        message.on_result = self._boot_answered
-        message.on_failure = self._boot_failed
-        self.outbox.add(message)
-        self.line.wake()
+    def boot_accepted(self, interval_s: int | None) -> None:
+        """The boot was accepted, with a heartbeat interval: tell what is so, and start what waited."""
+        if interval_s is not None:
+            self.settings.values["heartbeat_interval_s"] = str(interval_s)
+        if self.config.quirks.clock_1970:
+            self.clock.set_offset(self.config.clock.offset)
+        self.schedule.restart()
+        self.dialect.all_statuses()
+        self.settle()
+        for evse in self.evses.values():
+            self.charging.refresh(evse)
 
     def authorization_header(self) -> dict[str, str]:
         """HTTP Basic: user name = identity (OCPP-J security profile 1)."""
@@ -420,7 +370,7 @@ class Station:
             self.dialect.early_sample(self.evses[1])
         if quirks.status_before_boot:
             self.dialect.all_statuses(Urgency.EARLY)
-        self.post_boot(self._boot_reason)
+        self.registration.announce(self.registration.reason)
 
     def disconnected(self) -> None:
         """The websocket has gone; what is not kept is forgotten."""
@@ -441,26 +391,6 @@ class Station:
             raise ValueError(f"EVSE {evse.evse_id} has no car")
         return evse.car
 
-    async def _authorize(self, id_token: str, token_type: str) -> tuple[str, str | None]:
-        if not self.online:
-            return self._authorize_alone(id_token)
-        answer = await self.request("Authorize", self.dialect.authorize(id_token, token_type))
-        info = self.dialect.token_info(answer) if answer is not None else None
-        if info is None:
-            return self._authorize_alone(id_token)
-        status, group = str(info.get("status")), self.dialect.group(info)
-        if status == "Accepted":
-            self.known_tokens[id_token.lower()] = group
-        else:
-            self.known_tokens.pop(id_token.lower(), None)
-        return status, group
-
-    def _authorize_alone(self, id_token: str) -> tuple[str, str | None]:
-        cached = self.settings.boolean("auth_cache") and self.settings.boolean("local_authorize_offline")
-        if cached and id_token.lower() in self.known_tokens:
-            return "Accepted", self.known_tokens[id_token.lower()]
-        return ("Accepted", None) if self.settings.boolean("offline_unknown_id") else ("Offline", None)
-
     async def request(self, action: str, payload: Payload) -> Payload | None:
         """Send a CALL and wait for its answer; None when none came."""
         future: asyncio.Future[Payload | None] = asyncio.get_running_loop().create_future()
@@ -470,145 +400,5 @@ class Station:
                 future.set_result(answer)
 
         message = Message(action, lambda: payload, Urgency.ORDINARY, on_result=settle, on_failure=lambda: settle(None))
-        self.outbox.add(message)
-        self.line.wake()
+        self.enqueue(message)
         return await future
-
-    def _boot_answered(self, answer: Payload) -> None:
-        status: Registration = answer["status"]
-        self.registration = status
-        self.changed(f"boot {status}")
-        interval = int(answer.get("interval", 0))
-        if status != "Accepted":
-            self._boot_retry_at = self.clock.true_now() + timedelta(seconds=interval or 60)
-            return
-        self._boot_retry_at = None
-        if interval:
-            self.settings.values["heartbeat_interval_s"] = str(interval)
-        if self.config.quirks.clock_1970:
-            self.clock.set_offset(self.config.clock.offset)
-        self._schedule_heartbeat()
-        self._schedule_aligned(self.clock.true_now())
-        self.dialect.all_statuses()
-        self.booted.set()
-        self.settle()
-        for evse in self.evses.values():
-            self.charging.refresh(evse)
-
-    def _boot_failed(self) -> None:
-        if not self.registered and self.online:  # offline, the next connection boots anew
-            self._boot_retry_at = self.clock.true_now() + timedelta(seconds=60)
-
-    def _schedule_heartbeat(self) -> None:
-        interval = self.settings.integer("heartbeat_interval_s")
-        self._heartbeat_at = self.clock.true_now() + timedelta(seconds=interval) if interval else None
-
-    def _schedule_aligned(self, after: datetime) -> None:
-        interval = self.settings.integer("aligned_interval_s")
-        if not interval:
-            self._aligned_at = None
-            return
-        midnight = after.replace(hour=0, minute=0, second=0, microsecond=0)
-        step = timedelta(seconds=interval)
-        self._aligned_at = midnight + ((after - midnight) // step + 1) * step
-
-    def _heartbeat(self, moment: datetime) -> None:
-        self._heartbeat_at = moment + timedelta(seconds=self.settings.integer("heartbeat_interval_s"))
-        self.post("Heartbeat", {})
-
-    def _aligned(self, moment: datetime) -> None:
-        self._schedule_aligned(moment)
-        self.sample(list(self.evses.values()), "Sample.Clock")
-
-    def _retry_boot(self, _: datetime) -> None:
-        self._boot_retry_at = None
-        if self.online:
-            self.post_boot(self._boot_reason)
-
-    def _due(self) -> Iterator[Due]:
-        if not self.powered:
-            return
-        for evse in self.evses.values():
-            yield from self.charging.due(evse)
-        if self._heartbeat_at is not None and self.registered:
-            yield self._heartbeat_at, self._heartbeat
-        if self._aligned_at is not None and self.registered:
-            yield self._aligned_at, self._aligned
-        if self._boot_retry_at is not None:
-            yield self._boot_retry_at, self._retry_boot
-
-    def settle(self) -> None:
-        """Let everything happen, in order, that was due by now."""
-        if self._settling:
-            return
-        self._settling = True
-        try:
-            now = self.clock.true_now()
-            while (due := min(self._due(), key=lambda due: due[0], default=None)) is not None and due[0] <= now:
-                self._advance(due[0])
-                due[1](due[0])
-            self._advance(now)
-        finally:
-            self._settling = False
-        self._after_transaction()
-
-    def _advance(self, moment: datetime) -> None:
-        for evse in self.evses.values():
-            evse.advance(moment)
-
-    async def _watch_time(self) -> None:
-        while True:
-            self._wake.clear()
-            self.settle()
-            self._wake.clear()
-            soonest = min((moment for moment, _ in self._due()), default=None)
-            wait = None if soonest is None else max(0.0, (soonest - self.clock.true_now()).total_seconds())
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(None if wait is None else self.clock.real_seconds(wait)):
-                    await self._wake.wait()
-
-    def _after_transaction(self) -> None:
-        """Carry out resets that waited for the last transaction."""
-        if None in self._reset_scheduled and all(e.transaction is None for e in self.evses.values()):
-            self._reset_scheduled.clear()
-            self.reboot_later(StopCause.HARD_RESET, "ScheduledReset", hard=False)
-
-    async def _reboot(self, cause: StopCause, boot_reason: str, *, hard: bool) -> None:
-        self.settle()
-        for evse in self.evses.values():
-            if evse.transaction is not None:
-                self.charging.stop(evse, cause)
-        if not hard and self.online:
-            # It restarts all the same when the messages do not get through; they are kept.
-            with contextlib.suppress(TimeoutError):
-                await self.wait_for(lambda s: not s.online or s.outbox.transactions_waiting() == 0, 5.0)
-        self._power_down()
-        await self.line.hang_up(politely=True)
-        await self.clock.sleep(self.config.boot_s)
-        self._power_up(boot_reason)
-
-    def _power_down(self) -> None:
-        self.settle()
-        self.powered = False
-        self.registration = "unknown"
-        self.booted.clear()
-        self._boot_retry_at = None
-        for evse in self.evses.values():
-            evse.powered = False
-        self.changed("power is off")
-
-    def _power_up(self, boot_reason: str) -> None:
-        self._advance(self.clock.true_now())
-        self.powered = True
-        self._boot_reason = boot_reason
-        if self.config.quirks.clock_1970:
-            self.clock.set_offset(EPOCH - self.clock.true_now())
-        for evse in self.evses.values():
-            if evse.transaction is not None and self._cut_at is not None:
-                evse.settled_to, back = self._cut_at, evse.settled_to
-                self.charging.stop(evse, StopCause.POWER_LOSS)
-                evse.settled_to = back
-            evse.powered, evse.finished, evse.authorization, evse.plug_deadline = True, False, None, None
-        self._cut_at = None
-        self.changed("power is on")
-        self.line.wake()

@@ -236,7 +236,7 @@ class V16(Dialect):
         if evses is None:
             return Answer({"status": "Rejected"})
         actions = {
-            "BootNotification": lambda: self.station.post_boot("Triggered"),
+            "BootNotification": lambda: self.station.registration.announce("Triggered"),
             "Heartbeat": lambda: self.station.post("Heartbeat", {}, urgency=Urgency.EARLY),
             "StatusNotification": lambda: self._triggered_status(payload.get("connectorId")),
             "MeterValues": lambda: self.station.sample(evses, "Trigger"),

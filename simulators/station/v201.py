@@ -282,8 +282,9 @@ class V201(Dialect):
         if evses is None:
             return Answer({"status": "Rejected"})
         busy = any(evse.transaction is not None for evse in evses)
-        if on_idle and busy:
-            return Answer({"status": "Scheduled"}, lambda: self.station.reset_when_idle(evse_id))
+        if on_idle and busy:  # an EVSE alone has nothing to restart: the end of its transaction is all
+            wait = None if evse_id is not None else self.station.power.reset_when_idle
+            return Answer({"status": "Scheduled"}, wait)
         if evse_id is not None:
             return Answer({"status": "Accepted"}, lambda: self.station.charging.stop(evses[0], StopCause.HARD_RESET))
         return Answer(
@@ -299,7 +300,7 @@ class V201(Dialect):
         if message == "BootNotification":
             if self.station.registered:  # F06.FR.17: one that was accepted is not repeated
                 return Answer({"status": "Rejected"})
-            return Answer({"status": "Accepted"}, lambda: self.station.post_boot("Triggered"))
+            return Answer({"status": "Accepted"}, lambda: self.station.registration.announce("Triggered"))
         if message == "Heartbeat":
             return Answer({"status": "Accepted"}, lambda: self.station.post("Heartbeat", {}, urgency=Urgency.EARLY))
         if message in ("LogStatusNotification", "FirmwareStatusNotification"):

@@ -201,7 +201,7 @@ async def test_no_transaction_while_pending() -> None:
     async with central_system("1.6") as central:
         central.script["BootNotification"] = lambda p: central.usual("BootNotification") | {"status": "Pending"}
         async with Station(StationConfig(identity="CP1", url=central.url, clock=SimClock(600))) as station:
-            await station.wait_for(lambda s: s.registration == "Pending")
+            await station.wait_for(lambda s: s.registration.status == "Pending")
             await station.plug(1)
             answer = await central.command("RemoteStartTransaction", {"connectorId": 1, "idTag": "TAG1"})
             assert answer == {"status": "Rejected"}
@@ -344,3 +344,49 @@ async def test_the_car_suspends_resumes_and_fills_up() -> None:
         assert station.evse(1).state == "Charging"
         await station.wait_for(lambda s: s.evse(1).state == "SuspendedEV")
         assert station.evse(1).delivered_wh == 500
+
+
+async def test_a_pulled_plug_may_only_suspend() -> None:
+    async with central_system("1.6") as central, booted_station(central) as station:
+        change = {"key": "StopTransactionOnEVSideDisconnect", "value": "false"}
+        assert await central.command("ChangeConfiguration", change) == {"status": "Accepted"}
+        await station.plug(1)
+        await central.command("RemoteStartTransaction", {"connectorId": 1, "idTag": "TAG1"})
+        await station.wait_for(lambda s: s.evse(1).state == "Charging")
+        await station.unplug(1)
+        assert station.evse(1).state == "SuspendedEV"
+        assert station.evse(1).power_w == 0
+        await station.plug(1)
+        assert station.evse(1).state == "Charging"
+        await station.drained()
+        assert len(station.sent("StartTransaction")) == 1
+        assert station.sent("StopTransaction") == []
+
+
+async def test_the_central_system_is_away_for_a_while() -> None:
+    async with central_system("1.6") as central:
+        port = int(central.url.split(":")[2].split("/")[0])
+        async with booted_station(central, reconnect_first_s=0.01, reconnect_most_s=0.05) as station:
+            await station.plug(1)
+            await central.command("RemoteStartTransaction", {"connectorId": 1, "idTag": "TAG1"})
+            await station.wait_for(lambda s: len(s.sent("MeterValues")) == 1)
+            assert central.server is not None
+            central.server.close()
+            await central.server.wait_closed()
+            await station.wait_for(lambda s: not s.online and s.outbox.transactions_waiting() >= 1)
+            async with central_system("1.6", port) as successor:
+                await station.wait_for(lambda s: len(successor.payloads("MeterValues")) >= 1)
+                assert successor.actions()[0] == "MeterValues"
+                assert successor.payloads("MeterValues")[0]["transactionId"] == 100
+
+
+async def test_a_refused_connection_is_tried_again() -> None:
+    async with central_system("1.6") as central:
+        config = StationConfig(identity="CP1", url=central.url, password="wrong", reconnect_first_s=0.01)
+        async with Station(config) as station:
+            seen: list[str] = []
+            config.on_event = seen.append
+            await station.wait_for(lambda s: len(central.passwords) >= 2)
+            station.password = b"right"
+            await station.wait_for(lambda s: s.booted.is_set())
+            assert any("cannot connect" in text for text in seen)

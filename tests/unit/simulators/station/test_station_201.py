@@ -270,6 +270,6 @@ async def test_a_rejected_boot_answers_with_security_error() -> None:
         central.script["BootNotification"] = lambda p: central.usual("BootNotification") | {"status": "Rejected"}
         config = StationConfig(identity="CP1", url=central.url, version="2.0.1", clock=SimClock(10))
         async with Station(config) as station:
-            await station.wait_for(lambda s: s.registration == "Rejected")
+            await station.wait_for(lambda s: s.registration.status == "Rejected")
             answer = await central.command("RequestStartTransaction", start())
             assert answer[2] == "SecurityError"
