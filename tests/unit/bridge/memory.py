@@ -44,6 +44,7 @@ class MemoryHouse:
         self.cards_wait = True  # a presented card is needed until somebody says otherwise
         self.broken = 0  # how many of the next submissions fail
         self.submissions = 0
+        self.pending_asked = 0
         self._changed = asyncio.Condition()
 
     async def submit(self, fact: AnyFact) -> Outcome:
@@ -109,4 +110,7 @@ class MemoryHouse:
         return self.arms.get(arm_id)
 
     async def interaction_pending(self, arm_id: str) -> bool:
+        self.pending_asked += 1
+        async with self._changed:
+            self._changed.notify_all()
         return arm_id in self.pending
