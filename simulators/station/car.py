@@ -1,6 +1,6 @@
 """A car: a battery that takes a constant power, tapers when nearly full, and stops by itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from simulators.station.meter import W_US_PER_WH
 
@@ -20,7 +20,7 @@ class Car:
     taper_from_percent: int = 80
     trickle_w: int = 0
     suspended: bool = False
-    _stored_w_us: int = 0
+    _stored_w_us: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         if self.battery_wh <= 0 or not 0 <= self.soc_percent <= 100 or not 0 <= self.taper_from_percent <= 100:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from simulators.station.console import BadCommandError, converse, run_script
 from simulators.station.station import Station
 
 PASSWORD_VARIABLE = "TAPVOLT_STATION_PASSWORD"  # noqa: S105  (the variable's name, not a password)
+LAST_WORDS_S = 10.0  # real seconds
 
 EPILOG = """\
 Power is in W, energy in Wh, time in simulated seconds; --speed 60 lets a simulated minute pass each second. The central
@@ -124,10 +126,17 @@ async def _work(stations: list[Station], args: argparse.Namespace) -> None:
     """Follow the script, or the typed commands, or else run until stopped."""
     if args.script is not None:
         await asyncio.gather(*(run_script(station, args.script, say) for station in stations))
+        await asyncio.gather(*(_say_the_rest(station) for station in stations))
     elif args.interactive or sys.stdin.isatty():
         await converse(stations, await _standard_input(), say)
     else:
         await asyncio.get_running_loop().create_future()
+
+
+async def _say_the_rest(station: Station) -> None:
+    """Give the last transaction messages time to be answered; an offline station keeps them to itself."""
+    with contextlib.suppress(TimeoutError):
+        await station.wait_for(lambda s: not s.online or s.outbox.transactions_waiting() == 0, LAST_WORDS_S)
 
 
 async def _stop_signal() -> None:

@@ -75,6 +75,8 @@ class Station:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+        if error is None:
+            self._waiting.check()
 
     async def close(self) -> None:
         """Switch off without a word: the socket closes, nothing is sent."""

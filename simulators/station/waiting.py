@@ -22,8 +22,7 @@ class Waiting:
 
     async def wait(self, predicate: Predicate, timeout_s: float) -> None:
         """Wait until the predicate holds (real seconds). Raises ``TimeoutError``, or what broke the simulator."""
-        if self._failure is not None:
-            raise self._failure
+        self.check()
         if predicate(self._station):
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -34,6 +33,11 @@ class Waiting:
                 await future
         finally:
             self._waiters.remove(waiter)
+
+    def check(self) -> None:
+        """Raise what broke the simulator, if anything did."""
+        if self._failure is not None:
+            raise self._failure
 
     def look(self) -> None:
         """Something changed: ask every predicate again."""

@@ -390,3 +390,31 @@ async def test_a_refused_connection_is_tried_again() -> None:
             station.password = b"right"
             await station.wait_for(lambda s: s.booted.is_set())
             assert any("cannot connect" in text for text in seen)
+
+
+async def test_a_message_that_was_cut_off_comes_again() -> None:
+    async with central_system("1.6") as central, booted_station(central) as station:
+        central.script["StartTransaction"] = lambda p: None
+        await station.plug(1)
+        await central.command("RemoteStartTransaction", {"connectorId": 1, "idTag": "TAG1"})
+        await station.wait_for(lambda s: len(s.sent("StartTransaction")) == 1)
+        await station.go_offline()
+        del central.script["StartTransaction"]
+        await station.go_online()
+        await station.drained()
+        first, second = station.sent("StartTransaction")
+        assert first == second
+        assert station.sent("BootNotification") == station.sent("BootNotification")[:1]
+
+
+async def test_what_breaks_the_simulator_is_not_hidden() -> None:
+    async def break_it() -> None:
+        raise ZeroDivisionError
+
+    async with central_system("1.6") as central:
+        station = await Station(StationConfig(identity="CP1", url=central.url)).__aenter__()
+        station.spawn(break_it())
+        with pytest.raises(ZeroDivisionError):
+            await station.wait_for(lambda s: False)
+        with pytest.raises(ZeroDivisionError):
+            await station.__aexit__(None, None, None)
