@@ -53,7 +53,10 @@ class Bridge:
             self._supervisor = asyncio.create_task(self._supervise(), name="terminal keepers")
 
     async def stop(self) -> None:
-        """Stop the keepers and close the connections. Readers stay armed: the next start goes on from there."""
+        """Stop the keepers and close the connections, for good; stop the doers first.
+
+        Readers stay armed: the next process goes on from there.
+        """
         supervisor, self._supervisor = self._supervisor, None
         tasks = [task for _, task in self._keepers.values()] + ([supervisor] if supervisor else [])
         self._keepers.clear()

@@ -109,9 +109,11 @@ class PayterWire:
         self._options = options
         self._base = options.base_url.rstrip("/")
         self._session: aiohttp.ClientSession | None = None
+        self._closed = False
 
     async def close(self) -> None:
-        """Close the connections; a later call opens new ones."""
+        """Close the connections, for good: calls on their way, and later ones, end in `NoAnswer`."""
+        self._closed = True
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -243,6 +245,8 @@ class PayterWire:
         return reply
 
     async def _exchange(self, request: _Request) -> _Answer | NotSent | NoAnswer:
+        if self._closed:
+            return NoAnswer("shutting down")
         connect_s, read_s = self._options.connect_timeout_s, self._options.read_timeout_s + request.wait_s
         try:
             # An answer that trickles keeps sock_read alive; the outer limit does not let it.
@@ -268,7 +272,7 @@ class PayterWire:
         return _Answer(status, parsed, readable)
 
     def _http(self) -> aiohttp.ClientSession:
-        if self._session is None or self._session.closed:
+        if self._session is None:
             self._session = aiohttp.ClientSession(
                 # Every armed terminal holds a long poll: a bounded pool would let idle readers starve the captures.
                 connector=aiohttp.TCPConnector(limit=0),

@@ -217,10 +217,14 @@ async def test_nothing_secret_is_logged_or_told(
         assert secret not in text
 
 
-async def test_the_wire_can_be_used_again_after_closing(cloud: ScriptedCloud, wire: PayterWire) -> None:
-    assert isinstance(await wire.terminal("T1"), TerminalStatus)
+async def test_closing_is_for_good_and_ends_what_is_on_its_way(cloud: ScriptedCloud, wire: PayterWire) -> None:
+    await wire.start("T1", amount_minor=1, callback_url=URL, language="nb", title="", message="")
+    polling = asyncio.ensure_future(wire.card("T1", 20))
+    await cloud.until(lambda: bool(cloud.calls("card")))
     await wire.close()
-    assert isinstance(await wire.terminal("T1"), TerminalStatus)
+    assert isinstance(await polling, NoAnswer)
+    assert await wire.terminal("T1") == NoAnswer("shutting down")
+    assert cloud.names() == ["start", "card"]
 
 
 async def test_changes_pass_both_fail_points(
