@@ -27,6 +27,7 @@ class Say:
     body: Any = None  # dict, list: as JSON; bytes: as they are
     apply: bool = False
     drop: bool = False
+    location: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class ScriptedCloud:
         self.sessions: list[dict[str, Any]] = []
         self.asked: list[Asked] = []
         self.scripts: dict[str, deque[Say]] = defaultdict(deque)
+        self.meanwhile: dict[str, Callable[[], None]] = {}  # what happens elsewhere while a call is under way, once
         self.base_url = ""
         self._changed = asyncio.Condition()
 
@@ -103,6 +105,8 @@ class ScriptedCloud:
         )
         async with self._changed:
             self._changed.notify_all()
+        if (happens := self.meanwhile.pop(call, None)) is not None:
+            happens()
         script = self.scripts[call]
         say = script.popleft() if script else None
         answer = await self._apply(call, request) if say is None or say.apply else None
@@ -118,7 +122,10 @@ class ScriptedCloud:
         assert answer is not None
         body = answer.body
         raw_body = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        return web.Response(status=answer.status, body=raw_body, content_type="application/json")
+        headers = {"Content-Type": "application/json"}
+        if answer.location:
+            headers["Location"] = answer.location
+        return web.Response(status=answer.status, body=raw_body, headers=headers)
 
     async def _apply(self, call: str, request: web.Request) -> Say:
         match call:

@@ -311,7 +311,8 @@ async def test_a_session_notification_is_only_a_hint(
     looks = len(cloud.calls("terminal"))
     body = {"session": {"sessionId": "s", "state": "COMMITED"}, "error": None}
     assert await caller.post(f"{house.latest[SERIAL]}/session", body) == (200, "")
-    await cloud.until(lambda: len(cloud.calls("terminal")) > looks)
+    await cloud.until(lambda: len(cloud.calls("card")) == 2)
+    assert len(cloud.calls("terminal")) == looks + 1  # one look, then it waits again
     assert len(cloud.calls("start")) == 1
 
 

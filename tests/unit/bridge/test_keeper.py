@@ -160,6 +160,23 @@ async def test_a_callback_ends_the_long_poll(keep: Keep, cloud: ScriptedCloud, h
         await armed(cloud, 2)  # long before the 20 s of the poll are over
 
 
+@pytest.mark.parametrize("call", ["terminal", "card"])
+async def test_a_callback_that_comes_while_the_reader_is_asked_is_not_undone(
+    keep: Keep, cloud: ScriptedCloud, house: MemoryHouse, call: str
+) -> None:
+    def presented() -> None:
+        house.put_arm(state=ArmState.PRESENTED)
+        house.pending.add("arm-1")
+
+    house.put_arm()
+    cloud.state = "CARD"
+    cloud.meanwhile[call] = presented
+    cloud.script("card", Say(404, {}))
+    async with keep():
+        await house.until(lambda: "arm-1" in house.pending and house.pending_asked >= 4)
+    assert cloud.calls("stop", "start") == []
+
+
 # --- a process that was killed, and what it finds ---------------------------------------------------------------------
 
 

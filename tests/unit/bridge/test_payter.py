@@ -274,6 +274,7 @@ async def test_a_look_up_after_the_interaction_leaves_the_terminal_alone(
     house.put_arm("arm-2", ArmState.PRESENTED)
     cloud.state = "CARD"
     assert await port.look_up(LOOK_UP, known_refs=NONE) == NotFound()
+    assert await port.authorise(AUTHORISE, attempt=2, known_refs=NONE) == NotFound()
     cloud.add_session()
     assert isinstance(await port.look_up(LOOK_UP, known_refs=NONE), Held)
     assert await port.look_up(LOOK_UP, known_refs=frozenset({"s-1"})) == NotFound()

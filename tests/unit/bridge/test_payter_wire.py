@@ -59,7 +59,7 @@ async def test_five_hundreds_are_no_answer(cloud: ScriptedCloud, wire: PayterWir
 
 @pytest.mark.parametrize("status", [301, 307, 400, 401, 403, 409, 429])
 async def test_below_five_hundred_is_a_refusal(cloud: ScriptedCloud, wire: PayterWire, name: str, status: int) -> None:
-    cloud.script(name, Say(status, {"status": status}), Say(status, {"status": status}))
+    cloud.script(name, Say(status, {"status": status}, location=f"{cloud.base_url}/terminals/T1"))
     assert await CALLS[name](wire) == Refusal(status)
     assert len(cloud.asked) == 1  # no redirect was followed
 
