@@ -312,7 +312,10 @@ async def test_a_session_notification_is_only_a_hint(
     body = {"session": {"sessionId": "s", "state": "COMMITED"}, "error": None}
     assert await caller.post(f"{house.latest[SERIAL]}/session", body) == (200, "")
     await cloud.until(lambda: len(cloud.calls("card")) == 2)
-    assert len(cloud.calls("terminal")) == looks + 1  # one look, then it waits again
+    await cloud.set(state="CARD")
+    await house.until(lambda: bool(house.seen(CardPresented)))
+    assert len(cloud.calls("terminal")) == looks + 1  # one look, then it waited again
+    assert len(cloud.calls("card")) == 2
     assert len(cloud.calls("start")) == 1
 
 
