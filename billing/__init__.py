@@ -1,0 +1,1 @@
+"""Billing counts: money, tariff, payment, ledger, receipt."""

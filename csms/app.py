@@ -100,12 +100,12 @@ class App:
 
     async def stop(self) -> None:
         """Close the doors, finish what is in hand, let go of the database. Nothing is lost that was answered."""
-        if self.bridge is not None:
-            await self.bridge.stop()
         if self._http is not None:
             await self._http.cleanup()
         await self.ocpp.stop()
         await self.outbox.stop()
+        if self.bridge is not None:
+            await self.bridge.stop()
         await self.service.stop()
         await self.engine.dispose()
         self._http_socket.close()

@@ -1,0 +1,212 @@
+"""One station's line: frames in, answers out, one outstanding call of ours at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from websockets.exceptions import ConnectionClosed
+
+from csms.ocpp import frames
+from csms.ocpp.dialect import Dialect, Payload, StationContext, Unusable
+from csms.ocpp.options import OcppOptions
+from csms.ocpp.schemas import Problem, actions, request_problems, response_problems
+
+log = logging.getLogger(__name__)
+
+_CODES = {
+    "type": "TypeConstraintViolation",
+    "required": "OccurrenceConstraintViolation",
+    "additionalProperties": "FormatViolation",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The station answered our call."""
+
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Errored:
+    """The station answered our call with a CALLERROR."""
+
+    code: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """The line was closed before our call was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """Sent, and no answer came: it may have taken effect."""
+
+    reason: str
+
+
+Reply = Answered | Errored | NotSent | NoAnswer
+
+
+class Connection:
+    """A websocket with a station that negotiated ``dialect``."""
+
+    def __init__(
+        self,
+        ctx: StationContext,
+        dialect: Dialect,
+        options: OcppOptions,
+        send: Callable[[str], Awaitable[None]],
+        close: Callable[[int, str], Awaitable[None]],
+    ) -> None:
+        self.ctx = ctx
+        self.version = dialect.version
+        self.epoch = 0
+        self.replaced = False
+        self._dialect = dialect
+        self._options = options
+        self._send = send
+        self._close = close
+        self._turn = asyncio.Lock()  # one outstanding CALL, in order
+        self._outstanding: tuple[str, str, asyncio.Future[Reply]] | None = None
+        self._closed = False
+        self._bad_frames = 0
+        self._tokens = float(options.burst)
+        self._refilled = time.monotonic()
+
+    # --- ours to the station ------------------------------------------------------------------------------------------
+
+    async def call(self, action: str, payload: Payload) -> Reply:
+        """Send a CALL and wait for its answer, after the ones before it. ValueError for a payload that is not valid."""
+        problems = request_problems(self.version, action, payload)
+        if problems:
+            raise ValueError(f"{action} is not valid {self.version}: {'; '.join(map(str, problems))}")
+        async with self._turn:
+            if self._closed:
+                return NotSent()
+            message_id = str(uuid.uuid4())
+            reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+            self._outstanding = (message_id, action, reply)
+            try:
+                await self._send(frames.call(message_id, action, payload))
+                async with asyncio.timeout(self._options.call_timeout_s):
+                    return await reply
+            except TimeoutError:
+                return NoAnswer("timeout")
+            except ConnectionClosed:
+                return NoAnswer("connection lost")
+            finally:
+                self._outstanding = None
+
+    def close(self) -> None:
+        """The line is gone: whoever waits for an answer hears it now."""
+        self._closed = True
+        if self._outstanding is not None and not self._outstanding[2].done():
+            self._outstanding[2].set_result(NoAnswer("connection lost"))
+
+    # --- the station to us --------------------------------------------------------------------------------------------
+
+    async def receive(self, raw: str | bytes) -> None:
+        """Take one message in. Whatever it is, this returns; a line that only sends garbage is closed."""
+        await self._slow_down()
+        if isinstance(raw, bytes):
+            await self._malformed(frames.Malformed("a binary message; OCPP-J is text"))
+            return
+        frame = frames.parse(raw)
+        match frame:
+            case frames.Call():
+                await self._answer(frame)
+            case frames.CallResult() | frames.CallError():
+                await self._reply(frame)
+            case frames.Malformed():
+                await self._malformed(frame)
+
+    async def _slow_down(self) -> None:
+        """A flood waits here, in its own station's read loop; the others do not notice."""
+        now = time.monotonic()
+        self._tokens = min(
+            float(self._options.burst), self._tokens + (now - self._refilled) * self._options.messages_per_s
+        )
+        self._refilled = now
+        self._tokens -= 1
+        if self._tokens < 0:
+            await self.ctx.finding("flood", f"more than {self._options.messages_per_s:g} messages a second")
+            await asyncio.sleep(-self._tokens / self._options.messages_per_s)
+
+    async def _malformed(self, frame: frames.Malformed) -> None:
+        self._bad_frames += 1
+        await self.ctx.finding("malformed-frame", frame.reason)
+        if frame.message_id is not None:
+            await self._send(self._error(frame.message_id, frame.code, frame.reason))
+        elif self.version != "ocpp1.6":
+            await self._send(self._error("-1", frame.code, frame.reason))  # 2.0.1 part 4 §4.2.3
+        if self._bad_frames >= self._options.bad_frames:
+            await self._close(1008, "too many malformed frames")
+
+    async def _reply(self, frame: frames.CallResult | frames.CallError) -> None:
+        waiting = self._outstanding
+        if waiting is None or waiting[0] != frame.message_id:
+            await self.ctx.finding("unexpected-answer", "an answer to no outstanding call, or too late")
+            return
+        _, action, reply = waiting
+        if reply.done():
+            return
+        if isinstance(frame, frames.CallError):
+            reply.set_result(Errored(frame.code, frame.description))
+            return
+        # The waiting call hears it first; what is wrong with it is written down after.
+        reply.set_result(Answered(frame.payload))
+        problems = response_problems(self.version, action, frame.payload)
+        if problems:
+            await self.ctx.finding("answer-invalid", _described(problems), action)
+
+    async def _answer(self, call: frames.Call) -> None:
+        handler = self._dialect.handlers.get(call.action)
+        if handler is None:
+            known = call.action in actions(self.version)
+            code = "NotSupported" if known else "NotImplemented"
+            what = "is not for a central system to answer" if known else "is not an action of this version"
+            await self._send(self._error(call.message_id, code, f"{call.action[:40]} {what}"))
+            return
+        if self.ctx.held and call.action != "BootNotification":
+            reason = "this station waits for an operator's approval"
+            await self._send(self._error(call.message_id, "SecurityError", reason))
+            return
+        problems = request_problems(self.version, call.action, call.payload)
+        if problems and call.action not in self._dialect.tolerant:
+            await self.ctx.finding("schema", _described(problems), call.action)
+            await self._send(self._error(call.message_id, _code(problems), _described(problems)))
+            return
+        try:
+            answer = await handler(self.ctx, call.payload)
+        except Unusable as unusable:
+            await self.ctx.finding("unusable", str(unusable), call.action)
+            code = _code(problems) if problems else "PropertyConstraintViolation"
+            await self._send(self._error(call.message_id, code, str(unusable)))
+            return
+        except Exception:
+            # Not stored: say so, and the station sends it again.
+            log.exception("station %s: %s could not be handled", self.ctx.station_id, call.action)
+            await self._send(self._error(call.message_id, "InternalError", "not stored; please send it again"))
+            return
+        if problems:
+            await self.ctx.finding("schema", _described(problems), call.action)
+        await self._send(frames.call_result(call.message_id, answer))
+
+    def _error(self, message_id: str, code: str, description: str) -> str:
+        return frames.call_error(message_id, self._dialect.error_code(code), description)
+
+
+def _code(problems: list[Problem]) -> str:
+    return _CODES.get(problems[0].rule, "PropertyConstraintViolation")
+
+
+def _described(problems: list[Problem]) -> str:
+    return "; ".join(str(problem) for problem in problems[:5])

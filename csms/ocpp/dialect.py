@@ -1,0 +1,171 @@
+"""What a version module is: a table of handlers, and the few things that are said differently.
+
+A handler **reports and answers**: it turns a payload into facts, waits for their commit, and returns the answer's
+payload. It never calls the station: the read loop is serial, the answer could not be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, Protocol
+
+from sessions import facts
+from sessions.directory import Inbox, Outcome, StationDirectory
+
+Payload = dict[str, Any]
+
+
+class Unusable(Exception):
+    """The payload lacks what the handler cannot do without. The text names it."""
+
+
+class CallsStation(Protocol):
+    """What the station port needs of a connection."""
+
+    version: str
+
+    async def call(self, action: str, payload: Payload) -> Any: ...  # noqa: D102
+
+
+@dataclass(slots=True)
+class StationContext:
+    """One connection, as handlers see it."""
+
+    station_id: str
+    version: str
+    inbox: Inbox
+    directory: StationDirectory
+    now: Callable[[], datetime]
+    held: bool
+    heartbeat_interval_s: int
+    held_retry_s: int
+    connection_nonce: str
+    on_boot: Callable[[], None] = lambda: None
+    _reported: set[tuple[str, str]] = field(default_factory=set)
+    _count: int = 0
+
+    async def submit(self, fact: facts.AnyFact) -> Outcome:
+        """Commit a fact."""
+        return await self.inbox.submit(fact)
+
+    def unique_key(self, what: str) -> str:
+        """A key for a fact that has no content to tell a repeat by: one per message of this connection."""
+        self._count += 1
+        return f"{what}:{self.station_id}:{self.connection_nonce}:{self._count}"
+
+    async def finding(self, code: str, detail: str, action: str = "") -> None:
+        """Record that the station broke the standard; once per connection, code and action."""
+        if (code, action) in self._reported:
+            return
+        self._reported.add((code, action))
+        await self.submit(
+            facts.ConformanceFound(
+                key=self.unique_key("finding"),
+                at=self.now(),
+                station_id=self.station_id,
+                code=code,
+                detail=detail,
+                action=action,
+            )
+        )
+
+
+Handler = Callable[[StationContext, Payload], Awaitable[Payload]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """A version. ``tolerant``: actions whose handlers pick what they need, whatever else breaks the schema."""
+
+    version: str
+    handlers: Mapping[str, Handler]
+    tolerant: frozenset[str]
+    error_codes: Mapping[str, str]  # 2.0.1's spelling → this version's
+
+    def error_code(self, code: str) -> str:
+        """``code`` as this version spells it."""
+        return self.error_codes.get(code, code)
+
+
+async def record(ctx: StationContext, action: str, payload: Payload) -> None:
+    """Keep a message that carries state and decides nothing."""
+    await ctx.submit(
+        facts.StationEventRecorded(
+            key=ctx.unique_key(action), at=ctx.now(), station_id=ctx.station_id, action=action, payload=payload
+        )
+    )
+
+
+# --- reading payloads that may be wrong -------------------------------------------------------------------------------
+
+
+def text(payload: Payload, name: str, most: int = 255) -> str:
+    """A string; empty if it is missing or something else."""
+    value = payload.get(name)
+    return value[:most] if isinstance(value, str) else ""
+
+
+def whole(payload: Payload, name: str) -> int | None:
+    """An integer, also one written as a string; None if there is none."""
+    value = payload.get(name)
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and len(value) <= 20:
+        try:
+            return int(value)
+        except ValueError:
+            return None
+    return None
+
+
+def decimal(value: Any) -> Decimal | None:
+    """A finite number, as written; None if it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str) or len(str(value)) > 40:
+        return None
+    try:
+        number = Decimal(str(value).strip())
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() and abs(number) < Decimal(10) ** 15 else None
+
+
+def objects(payload: Payload, name: str) -> list[Payload]:
+    """The objects of an array; empty if it is missing or something else."""
+    value = payload.get(name)
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def moment(value: Any) -> datetime | None:
+    """An ISO 8601 time as aware UTC; a missing zone is read as UTC; None if it cannot be read."""
+    if not isinstance(value, str) or len(value) > 40:
+        return None
+    try:
+        read = datetime.fromisoformat(_microseconds(value.strip()))
+        return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _microseconds(stamp: str) -> str:
+    """Cut fractions of a second that are finer than Python keeps."""
+    head, dot, rest = stamp.partition(".")
+    if not dot:
+        return stamp
+    digits = len(rest) - len(rest.lstrip("0123456789"))
+    return f"{head}.{rest[: min(digits, 6)]}{rest[digits:]}"
+
+
+async def stamped(ctx: StationContext, payload: Payload, action: str, name: str = "timestamp") -> datetime:
+    """The payload's time, or ours, with a finding."""
+    read = moment(payload.get(name))
+    if read is None:
+        await ctx.finding("timestamp-unreadable", f"{name} is missing or no time; ours is used", action)
+        return ctx.now()
+    return read

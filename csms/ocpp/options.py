@@ -1,0 +1,29 @@
+"""What the operator sets for the OCPP shell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OcppOptions:
+    """Seconds, bytes, messages a second. See `csms.settings.OcppSettings` for what each one does."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    path: str = "/ocpp"
+    unknown_stations: Literal["accept", "hold", "refuse"] = "hold"
+    call_timeout_s: float = 30
+    ping_interval_s: float = 20
+    ping_timeout_s: float = 20
+    max_frame_bytes: int = 262_144
+    messages_per_s: float = 50
+    burst: int = 200  # messages taken at once before `messages_per_s` slows a station down
+    bad_frames: int = 20  # frames that are no OCPP-J before the line is closed
+    heartbeat_interval_s: int = 300
+    held_retry_s: int = 60  # a held station asks again after this
+    meter_sample_interval_s: int = 60
+    connection_timeout_s: int = 120
+    password_failures: int = 5  # wrong passwords for one station before it has to wait
+    password_wait_s: float = 30

@@ -1,0 +1,251 @@
+"""The stations' door: who may come in, which version they speak, which socket is theirs."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import http
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import unquote
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed, NegotiationError
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from csms.ocpp.connection import Connection
+from csms.ocpp.credentials import hash_password, verify_password
+from csms.ocpp.dialect import Dialect, StationContext
+from csms.ocpp.options import OcppOptions
+from csms.ocpp.v16 import V16
+from csms.ocpp.v201 import V201
+from sessions import facts
+from sessions.directory import Admission, Inbox, StationDirectory
+
+log = logging.getLogger(__name__)
+
+#: The newest first: a station that offers several gets the newest that both speak.
+DIALECTS: dict[str, Dialect] = {"ocpp2.0.1": V201, "ocpp1.6": V16}
+
+_IDENTITY = re.compile(r"^[A-Za-z0-9*\-_=:+|@.]{1,48}$")  # identifierString, OCPP-J 2.0.1 part 4 §3.1.1
+
+
+@dataclass(slots=True)
+class _Failures:
+    count: int = 0
+    until: float = 0.0
+
+
+class OcppServer:
+    """Listens for stations; knows the live connection of each."""
+
+    def __init__(
+        self, options: OcppOptions, inbox: Inbox, directory: StationDirectory, clock: Callable[[], datetime]
+    ) -> None:
+        self.options = options
+        self._inbox = inbox
+        self._directory = directory
+        self._clock = clock
+        self._server: Server | None = None
+        self.connections: dict[str, Connection] = {}
+        self._sockets: dict[str, ServerConnection] = {}
+        self._failures: dict[str, _Failures] = {}
+
+    @property
+    def port(self) -> int:
+        """The port stations connect to."""
+        if self._server is None:
+            return self.options.port
+        return int(next(iter(self._server.sockets)).getsockname()[1])
+
+    async def start(self) -> None:
+        """Listen. OSError if the port is taken."""
+        self._server = await serve(
+            self._serve,
+            self.options.host,
+            self.options.port,
+            process_request=self._admit,
+            select_subprotocol=self._negotiate,
+            compression=None,  # costs a third of the CPU and 35 KiB a connection
+            max_size=self.options.max_frame_bytes,
+            ping_interval=self.options.ping_interval_s,
+            ping_timeout=self.options.ping_timeout_s,
+            close_timeout=2,
+            server_header=None,
+            logger=logging.getLogger("tapvolt.websockets"),
+        )
+        # websockets logs handshakes with their headers at DEBUG: passwords. Never below INFO, whatever the root says.
+        logging.getLogger("tapvolt.websockets").setLevel(logging.INFO)
+
+    async def stop(self) -> None:
+        """Close every line and the port."""
+        if self._server is not None:
+            self._server.close(close_connections=True)
+            await self._server.wait_closed()
+
+    # --- the handshake ------------------------------------------------------------------------------------------------
+
+    async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Identity from the path, password from HTTP Basic (security profile 1); a refusal says why."""
+        identity = self._identity(request.path)
+        if identity is None:
+            return _refuse(http.HTTPStatus.NOT_FOUND, f"connect to {self.options.path}/<station id>")
+        if self._must_wait(identity):
+            return _refuse(http.HTTPStatus.TOO_MANY_REQUESTS, "too many wrong passwords; try again later")
+        basic = _basic(request.headers)
+        station = await self._directory.station(identity)
+        if station is None:
+            if self.options.unknown_stations == "refuse":
+                return _refuse(http.HTTPStatus.NOT_FOUND, "this station is not known here")
+            accept = self.options.unknown_stations == "accept"
+            # Trust on first use: the password it came with is its password from now on.
+            hashed = await hash_password(basic[1]) if basic and basic[0] == identity else None
+            await self._directory.register_station(identity, Admission.ACCEPTED if accept else Admission.HELD, hashed)
+            station = await self._directory.station(identity)
+        elif station.password_hash is not None:
+            known = basic is not None and basic[0] == identity
+            if not known or basic is None or not await verify_password(basic[1], station.password_hash):
+                self._failed(identity)
+                log.warning("station %s: wrong or missing password", identity)
+                return _refuse(http.HTTPStatus.UNAUTHORIZED, "wrong or missing password for this station")
+            self._failures.pop(identity, None)
+        if station is None or station.admission is Admission.REFUSED:
+            return _refuse(http.HTTPStatus.FORBIDDEN, "this station is refused")
+        offered = [p.strip() for value in request.headers.get_all("Sec-WebSocket-Protocol") for p in value.split(",")]
+        if not any(version in offered for version in DIALECTS):
+            spoken = ", ".join(DIALECTS)
+            return _refuse(http.HTTPStatus.BAD_REQUEST, f"no OCPP version in common; this system speaks {spoken}")
+        connection.username = identity
+        connection.held = station.admission is Admission.HELD  # type: ignore[attr-defined]
+        return None
+
+    def _identity(self, path: str) -> str | None:
+        prefix = self.options.path.rstrip("/") + "/"
+        bare = path.split("?", maxsplit=1)[0]
+        if not bare.startswith(prefix):
+            return None
+        identity = unquote(bare[len(prefix) :])
+        return identity if _IDENTITY.match(identity) else None
+
+    def _must_wait(self, identity: str) -> bool:
+        failures = self._failures.get(identity)
+        return failures is not None and time.monotonic() < failures.until
+
+    def _failed(self, identity: str) -> None:
+        if len(self._failures) > 10_000:
+            self._failures.clear()
+        failures = self._failures.setdefault(identity, _Failures())
+        failures.count += 1
+        if failures.count >= self.options.password_failures:
+            failures.until = time.monotonic() + self.options.password_wait_s
+            failures.count = 0
+
+    def _negotiate(self, _: ServerConnection, offered: object) -> Subprotocol | None:
+        names = list(offered) if isinstance(offered, list | tuple) else []
+        for version in DIALECTS:
+            if version in names:
+                return Subprotocol(version)
+        raise NegotiationError("no OCPP version in common")
+
+    # --- the line -----------------------------------------------------------------------------------------------------
+
+    async def _serve(self, socket: ServerConnection) -> None:
+        identity = str(socket.username)
+        dialect = DIALECTS[str(socket.subprotocol)]
+        ctx = StationContext(
+            station_id=identity,
+            version=dialect.version,
+            inbox=self._inbox,
+            directory=self._directory,
+            now=self._clock,
+            held=bool(getattr(socket, "held", False)),
+            heartbeat_interval_s=self.options.heartbeat_interval_s,
+            held_retry_s=self.options.held_retry_s,
+            connection_nonce=secrets.token_hex(8),
+        )
+        line = Connection(ctx, dialect, self.options, send=socket.send, close=socket.close)
+        await self._replace(identity)
+        remote = str(socket.remote_address[0]) if socket.remote_address else ""
+        connected = await self._inbox.submit(
+            facts.StationConnected(
+                key=ctx.unique_key("connected"),
+                at=self._clock(),
+                station_id=identity,
+                version=dialect.version,
+                remote_address=remote,
+            )
+        )
+        line.epoch = connected.epoch or 0
+        newer = self.connections.get(identity)
+        if newer is not None and newer.epoch > line.epoch:
+            await socket.close(1000, "replaced by a newer connection")
+            return
+        self.connections[identity], self._sockets[identity] = line, socket
+        log.info("station %s connected with %s", identity, dialect.version)
+        try:
+            async for message in socket:
+                if line.replaced:
+                    break  # a stale line's messages are refused: the station sends them again on its new one
+                await line.receive(message)
+        except ConnectionClosed:
+            pass
+        finally:
+            line.close()
+            if self.connections.get(identity) is line:
+                del self.connections[identity], self._sockets[identity]
+            await self._farewell(ctx, line, socket)
+
+    async def _replace(self, identity: str) -> None:
+        """A station that reconnects replaces its old socket, which may be dead without knowing it."""
+        old_line, old_socket = self.connections.pop(identity, None), self._sockets.pop(identity, None)
+        if old_line is not None and old_socket is not None:
+            old_line.replaced = True
+            old_line.close()
+            task = asyncio.create_task(old_socket.close(1000, "replaced by a newer connection"))
+            task.add_done_callback(lambda done: done.exception())
+
+    async def _farewell(self, ctx: StationContext, line: Connection, socket: ServerConnection) -> None:
+        reason = f"{socket.close_code or ''} {socket.close_reason or ''}".strip()
+        log.info("station %s disconnected (%s)", ctx.station_id, reason)
+        try:
+            await self._inbox.submit(
+                facts.StationDisconnected(
+                    key=ctx.unique_key("disconnected"),
+                    at=self._clock(),
+                    station_id=ctx.station_id,
+                    epoch=line.epoch,
+                    reason=reason[:200],
+                )
+            )
+        except Exception:
+            log.exception("station %s: its disconnection could not be written", ctx.station_id)
+
+
+def _basic(headers: Headers) -> tuple[str, str] | None:
+    """User name and password of HTTP Basic; None if there are none that can be read."""
+    scheme, _, encoded = headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        user, colon, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return (user, password) if colon else None
+
+
+def _refuse(status: http.HTTPStatus, reason: str) -> Response:
+    body = f"{reason}\n".encode()
+    headers = Headers(
+        [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body))), ("Connection", "close")]
+    )
+    if status is http.HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Basic realm="OCPP", charset="UTF-8"'
+    return Response(int(status), status.phrase, headers, body)

@@ -1,0 +1,341 @@
+"""OCPP 1.6 (edition 2, with the security whitepaper): translates, nothing else.
+
+1.6's words (`chargePoint`, `idTag`, `connectorId`) end here: connector n is EVSE n.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+
+from csms.ocpp.dialect import (
+    CallsStation,
+    Dialect,
+    Handler,
+    Payload,
+    StationContext,
+    Unusable,
+    decimal,
+    moment,
+    objects,
+    record,
+    stamped,
+    text,
+    whole,
+)
+from csms.ocpp.options import OcppOptions
+from sessions import facts
+from sessions.commands import StartCharging
+from sessions.facts import ChargingState, EvseStatus, Sample, TokenStatus
+
+_OCCUPIED = EvseStatus.OCCUPIED
+#: 1.6 ChargePointStatus → (2.0.1 connector status, what it says of the charge).
+STATUSES: dict[str, tuple[EvseStatus, ChargingState | None]] = {
+    "Available": (EvseStatus.AVAILABLE, None),
+    "Preparing": (_OCCUPIED, ChargingState.EV_CONNECTED),
+    "Charging": (_OCCUPIED, ChargingState.CHARGING),
+    "SuspendedEV": (_OCCUPIED, ChargingState.SUSPENDED_EV),
+    "SuspendedEVSE": (_OCCUPIED, ChargingState.SUSPENDED_EVSE),
+    "Finishing": (_OCCUPIED, ChargingState.EV_CONNECTED),
+    "Reserved": (EvseStatus.RESERVED, None),
+    "Unavailable": (EvseStatus.UNAVAILABLE, None),
+    "Faulted": (EvseStatus.FAULTED, None),
+}
+
+_REASONS = {"HardReset": "Reboot", "SoftReset": "Reboot", "UnlockCommand": "Local", "": "Local"}
+
+
+def id_tag_info(status: TokenStatus | None) -> Payload:
+    """1.6 idTagInfo: it has no word for an unknown token but Invalid."""
+    known = status if status is not None else TokenStatus.ACCEPTED
+    return {"status": TokenStatus.INVALID.value if known is TokenStatus.UNKNOWN else known.value}
+
+
+# --- the station to us ------------------------------------------------------------------------------------------------
+
+
+async def boot_notification(ctx: StationContext, payload: Payload) -> Payload:
+    """§4.2. A held station is told Pending, and to ask again."""
+    status = "Pending" if ctx.held else "Accepted"
+    await ctx.submit(
+        facts.StationBooted(
+            key=ctx.unique_key("boot"),
+            at=ctx.now(),
+            station_id=ctx.station_id,
+            status=status,
+            vendor=text(payload, "chargePointVendor", 60),
+            model=text(payload, "chargePointModel", 60),
+            serial_number=text(payload, "chargePointSerialNumber", 60) or text(payload, "chargeBoxSerialNumber", 60),
+            firmware_version=text(payload, "firmwareVersion", 60),
+        )
+    )
+    interval = ctx.held_retry_s if ctx.held else ctx.heartbeat_interval_s
+    return {"status": status, "currentTime": stamp(ctx.now()), "interval": interval}
+
+
+async def heartbeat(ctx: StationContext, _: Payload) -> Payload:
+    """§4.6."""
+    return {"currentTime": stamp(ctx.now())}
+
+
+async def authorize(ctx: StationContext, payload: Payload) -> Payload:
+    """§4.1. With AuthorizeRemoteTxRequests the one-time tag of a card session is asked for as well."""
+    id_tag = text(payload, "idTag")
+    if not id_tag:
+        raise Unusable("idTag is missing")
+    return {"idTagInfo": id_tag_info(await ctx.directory.token_status(id_tag, ctx.now()))}
+
+
+async def status_notification(ctx: StationContext, payload: Payload) -> Payload:
+    """§4.9."""
+    connector_id, raw = whole(payload, "connectorId"), text(payload, "status", 20)
+    if connector_id is None or connector_id < 0 or raw not in STATUSES:
+        raise Unusable("connectorId or status is missing or unknown")
+    status, charging_state = STATUSES[raw]
+    await ctx.submit(
+        facts.EvseStatusReported(
+            key=ctx.unique_key("status"),
+            at=ctx.now(),
+            station_id=ctx.station_id,
+            evse_id=connector_id,
+            connector_id=1 if connector_id else 0,
+            status=status,
+            station_time=moment(payload.get("timestamp")),
+            charging_state=charging_state,
+            error_code=text(payload, "errorCode", 60),
+            raw_status=raw,
+        )
+    )
+    return {}
+
+
+async def start_transaction(ctx: StationContext, payload: Payload) -> Payload:
+    """§4.8. A resent one has the same content, and gets the same transaction id, whatever its message id."""
+    connector_id, id_tag = whole(payload, "connectorId"), text(payload, "idTag")
+    if connector_id is None or connector_id < 1 or not id_tag:
+        raise Unusable("connectorId or idTag is missing")
+    at = await stamped(ctx, payload, "StartTransaction")
+    content = [connector_id, id_tag.upper(), payload.get("timestamp"), payload.get("meterStart")]
+    outcome = await ctx.submit(
+        facts.TransactionStarted(
+            key=content_key("start", ctx.station_id, content),
+            at=ctx.now(),
+            station_id=ctx.station_id,
+            transaction_id=None,
+            evse_id=connector_id,
+            connector_id=1,
+            id_token=id_tag,
+            station_time=at,
+            charging_state=None,
+            register_wh=decimal(payload.get("meterStart")),
+            raw=payload,
+        )
+    )
+    transaction_id = int(outcome.transaction_id) if outcome.transaction_id else 0
+    return {"transactionId": transaction_id, "idTagInfo": id_tag_info(outcome.token_status)}
+
+
+async def stop_transaction(ctx: StationContext, payload: Payload) -> Payload:
+    """§4.10. Answered as valid whatever its id: -1, 0 and unknown ones are matched by content."""
+    transaction_id = whole(payload, "transactionId")
+    at = await stamped(ctx, payload, "StopTransaction")
+    id_tag = text(payload, "idTag")
+    content = [payload.get("transactionId"), payload.get("timestamp"), payload.get("meterStop"), id_tag]
+    reason = text(payload, "reason", 20)
+    await ctx.submit(
+        facts.TransactionEnded(
+            key=content_key("stop", ctx.station_id, content),
+            at=ctx.now(),
+            station_id=ctx.station_id,
+            transaction_id=str(transaction_id) if transaction_id is not None else None,
+            id_token=id_tag or None,
+            station_time=at,
+            samples=samples(objects(payload, "transactionData"), at),
+            register_wh=decimal(payload.get("meterStop")),
+            reason=_REASONS.get(reason, reason),
+            raw=payload,
+        )
+    )
+    if not id_tag:
+        return {}
+    return {"idTagInfo": id_tag_info(await _stop_status(ctx, id_tag))}
+
+
+async def _stop_status(ctx: StationContext, id_tag: str) -> TokenStatus:
+    """The tag that stopped it: a card session's own is spent by now, and was good."""
+    status = await ctx.directory.token_status(id_tag, ctx.now())
+    return TokenStatus.ACCEPTED if status is TokenStatus.UNKNOWN else status
+
+
+async def meter_values(ctx: StationContext, payload: Payload) -> Payload:
+    """§4.7. Also without a transaction id: the router matches by connector and time."""
+    transaction_id = whole(payload, "transactionId")
+    taken = samples(objects(payload, "meterValue"), ctx.now())
+    await ctx.submit(
+        facts.EnergyMetered(
+            key=content_key("meter", ctx.station_id, payload),
+            at=ctx.now(),
+            station_id=ctx.station_id,
+            samples=taken,
+            evse_id=whole(payload, "connectorId"),
+            transaction_id=str(transaction_id) if transaction_id is not None else None,
+        )
+    )
+    return {}
+
+
+async def data_transfer(ctx: StationContext, payload: Payload) -> Payload:
+    """§4.3. No vendor's messages are known here; they are kept."""
+    await record(ctx, "DataTransfer", payload)
+    return {"status": "UnknownVendorId"}
+
+
+async def sign_certificate(ctx: StationContext, payload: Payload) -> Payload:
+    """Security whitepaper §5.10. There is no certificate authority here: the request is kept and refused."""
+    await record(ctx, "SignCertificate", payload)
+    return {"status": "Rejected"}
+
+
+def kept(action: str) -> Handler:
+    """A message that carries state and is only kept; its answer is empty."""
+
+    async def handler(ctx: StationContext, payload: Payload) -> Payload:
+        await record(ctx, action, payload)
+        return {}
+
+    return handler
+
+
+_KEPT = (
+    "DiagnosticsStatusNotification",
+    "FirmwareStatusNotification",
+    "LogStatusNotification",
+    "SecurityEventNotification",
+    "SignedFirmwareStatusNotification",
+)
+
+V16 = Dialect(
+    version="ocpp1.6",
+    handlers={
+        "Authorize": authorize,
+        "BootNotification": boot_notification,
+        "DataTransfer": data_transfer,
+        "Heartbeat": heartbeat,
+        "MeterValues": meter_values,
+        "SignCertificate": sign_certificate,
+        "StartTransaction": start_transaction,
+        "StatusNotification": status_notification,
+        "StopTransaction": stop_transaction,
+    }
+    | {action: kept(action) for action in _KEPT},
+    tolerant=frozenset(
+        {
+            "Authorize",
+            "BootNotification",
+            "Heartbeat",
+            "MeterValues",
+            "StartTransaction",
+            "StatusNotification",
+            "StopTransaction",
+        }
+    ),
+    # OCPP-J 1.6 table 7, its spelling included.
+    error_codes={
+        "FormatViolation": "FormationViolation",
+        "RpcFrameworkError": "ProtocolError",
+        "MessageTypeNotSupported": "ProtocolError",
+        "OccurrenceConstraintViolation": "OccurenceConstraintViolation",
+    },
+)
+
+
+def stamp(at: datetime) -> str:
+    """RFC 3339 with milliseconds, as stations expect it."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def content_key(what: str, station_id: str, content: Any) -> str:
+    """A fact's key from what the message says: message ids repeat, and a resend has a new one."""
+    canonical = orjson.dumps(content, option=orjson.OPT_SORT_KEYS, default=str)
+    return f"{what}:{station_id}:{hashlib.sha256(canonical).hexdigest()[:40]}"
+
+
+def samples(meter_value: list[Payload], otherwise: datetime) -> tuple[Sample, ...]:
+    """1.6 MeterValue[] → samples of the energy register and of power; a signed record is kept verbatim."""
+    taken = []
+    for entry in meter_value:
+        at = moment(entry.get("timestamp")) or otherwise
+        for sampled in objects(entry, "sampledValue"):
+            measurand = text(sampled, "measurand", 40) or facts.Sample.__dataclass_fields__["measurand"].default
+            signed = sampled.get("value") if sampled.get("format") == "SignedData" else None
+            if measurand != "Energy.Active.Import.Register" and signed is None:
+                continue
+            value = None if signed is not None else decimal(sampled.get("value"))
+            if value is None and signed is None:
+                continue
+            taken.append(
+                Sample(
+                    station_time=at,
+                    value=value,
+                    measurand=str(measurand),
+                    unit=text(sampled, "unit", 20) or None,
+                    phase=text(sampled, "phase", 10) or None,
+                    location=text(sampled, "location", 20) or None,
+                    context=text(sampled, "context", 30) or "Sample.Periodic",
+                    signed=signed if isinstance(signed, str) else json.dumps(signed) if signed is not None else None,
+                )
+            )
+    return tuple(taken)
+
+
+# --- ours to the station ----------------------------------------------------------------------------------------------
+
+
+def remote_start(command: StartCharging, now: datetime) -> Payload:
+    """§5.11. Always with the connector. The profile is TxProfile without a transaction id, bounded by the hold."""
+    payload: Payload = {"idTag": command.id_token, "connectorId": command.evse_id}
+    if command.limit_w and command.limit_s:
+        payload["chargingProfile"] = {
+            "chargingProfileId": command.remote_start_id,
+            "stackLevel": 0,
+            "chargingProfilePurpose": "TxProfile",
+            "chargingProfileKind": "Relative",
+            "validTo": stamp(now + timedelta(days=7)),
+            "chargingSchedule": {
+                "chargingRateUnit": "W",
+                # A profile that ends sets the charge free; a last period of nothing holds it back.
+                "chargingSchedulePeriod": [
+                    {"startPeriod": 0, "limit": command.limit_w},
+                    {"startPeriod": command.limit_s, "limit": 0},
+                ],
+            },
+        }
+    return payload
+
+
+async def configure(line: CallsStation, ctx: StationContext, options: OcppOptions) -> None:
+    """ChangeConfiguration, key by key (§5.3): what billing needs. A refused one becomes a finding."""
+    register = "Energy.Active.Import.Register"
+    wanted = {
+        "MeterValueSampleInterval": str(options.meter_sample_interval_s),
+        "MeterValuesSampledData": register,
+        "StopTxnSampledData": register,
+        "ConnectionTimeOut": str(options.connection_timeout_s),
+        "StopTransactionOnEVSideDisconnect": "true",
+        "AuthorizeRemoteTxRequests": "false",
+        "ClockAlignedDataInterval": "0",
+    }
+    for key, value in wanted.items():
+        reply = await line.call("ChangeConfiguration", {"key": key, "value": value})
+        answer = getattr(reply, "payload", None)
+        if answer is None:
+            if not hasattr(reply, "code"):
+                return  # the line is gone, or silent: the next boot configures again
+            await ctx.finding("configuration-refused", f"{key}: {reply.code}", f"ChangeConfiguration {key}")
+        elif answer.get("status") not in {"Accepted", "RebootRequired"}:
+            detail = f"{key} = {value}: {answer.get('status')}"
+            await ctx.finding("configuration-refused", detail, f"ChangeConfiguration {key}")
