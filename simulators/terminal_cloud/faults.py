@@ -1,0 +1,62 @@
+"""Faults to order: per call of the wire, and of callbacks."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+CALLS = ("start", "stop", "card", "authorize", "commit", "cancel", "ui", "get_session", "list_sessions", "get_terminal")
+CALL_FAULTS = (
+    "failed",  # commit, cancel: 200 with state FAILED
+    "conflict",  # 409
+    "error",  # 500
+    "not_found",  # 404
+    "garbage",  # 200 and no JSON, the call has no effect
+    "delay",  # takes effect, answered after delay_s real seconds
+    "drop_before",  # no effect, the connection is closed without an answer
+    "apply_then_drop",  # takes effect, the connection is closed without an answer
+)
+CALLBACK_FAULTS = ("drop", "duplicate", "reorder", "delay", "before_answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One ordered fault. ``delay_s``: real seconds."""
+
+    kind: str
+    delay_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Faults:
+    """Queues of faults: each one is used up by the call it hits."""
+
+    calls: dict[str, deque[Fault]] = field(default_factory=dict)
+    callbacks: deque[Fault] = field(default_factory=deque)
+
+    def order(self, call: str, kind: str, times: int = 1, delay_s: float = 0.0) -> None:
+        """Order a fault for the next ``times`` calls. Raises ``ValueError`` for one that does not exist."""
+        if call == "callback":
+            if kind not in CALLBACK_FAULTS:
+                raise ValueError(f"{kind!r} is no fault of callbacks; use {', '.join(CALLBACK_FAULTS)}.")
+            self.callbacks.extend([Fault(kind, delay_s)] * times)
+            return
+        if call not in CALLS:
+            raise ValueError(f"{call!r} is no call; use callback, {', '.join(CALLS)}.")
+        if kind not in CALL_FAULTS:
+            raise ValueError(f"{kind!r} is no fault; use {', '.join(CALL_FAULTS)}.")
+        self.calls.setdefault(call, deque()).extend([Fault(kind, delay_s)] * times)
+
+    def next_of(self, call: str) -> Fault | None:
+        """The fault that hits this call, if one was ordered."""
+        queue = self.calls.get(call)
+        return queue.popleft() if queue else None
+
+    def next_callback(self) -> Fault | None:
+        """The fault that hits this callback, if one was ordered."""
+        return self.callbacks.popleft() if self.callbacks else None
+
+    def clear(self) -> None:
+        """No more faults."""
+        self.calls.clear()
+        self.callbacks.clear()
