@@ -82,8 +82,8 @@ class OcppServer:
             server_header=None,
             logger=logging.getLogger("tapvolt.websockets"),
         )
-        # websockets logs handshakes with their headers at DEBUG: passwords. Never below INFO, whatever the root says.
-        logging.getLogger("tapvolt.websockets").setLevel(logging.INFO)
+        # websockets logs handshakes with their headers at DEBUG: passwords. Whatever the root says, not here.
+        logging.getLogger("tapvolt.websockets").setLevel(logging.WARNING)
 
     async def stop(self) -> None:
         """Close every line and the port."""

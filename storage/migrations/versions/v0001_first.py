@@ -87,9 +87,6 @@ def upgrade() -> None:
     op.create_index(op.f("ix_ledger_session_id"), "ledger", ["session_id"], unique=False)
     op.create_table(
         "outbox",
-        sa.Column(
-            "command_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
-        ),
         sa.Column("command_key", sa.String(length=200), nullable=False),
         sa.Column("kind", sa.String(length=40), nullable=False),
         sa.Column("session_id", sa.String(length=40), nullable=True),
@@ -99,8 +96,7 @@ def upgrade() -> None:
         sa.Column("leased_by", sa.String(length=64), nullable=True),
         sa.Column("leased_until", columns.UtcDateTime(), nullable=True),
         sa.Column("done_at", columns.UtcDateTime(), nullable=True),
-        sa.PrimaryKeyConstraint("command_id", name=op.f("pk_outbox")),
-        sa.UniqueConstraint("command_key", name=op.f("uq_outbox_command_key")),
+        sa.PrimaryKeyConstraint("command_key", name=op.f("pk_outbox")),
     )
     op.create_index(op.f("ix_outbox_session_id"), "outbox", ["session_id"], unique=False)
     op.create_index(
@@ -126,7 +122,6 @@ def upgrade() -> None:
     op.create_table(
         "sessions",
         sa.Column("session_id", sa.String(length=40), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("origin", sa.String(length=12), nullable=False),
         sa.Column("station_id", sa.String(length=64), nullable=True),
         sa.Column("evse_id", sa.Integer(), nullable=True),
@@ -188,6 +183,7 @@ def upgrade() -> None:
         sa.Column("admission", sa.String(length=12), nullable=False),
         sa.Column("password_hash", sa.String(length=200), nullable=True),
         sa.Column("connected", sa.Boolean(), server_default=sa.text("(false)"), nullable=False),
+        sa.Column("node", sa.String(length=64), nullable=True),
         sa.Column("epoch", sa.Integer(), server_default="0", nullable=False),
         sa.Column("version", sa.String(length=12), nullable=True),
         sa.Column("vendor", sa.String(length=60), nullable=True),
@@ -229,6 +225,7 @@ def upgrade() -> None:
         sa.Column("error_code", sa.String(length=60), nullable=True),
         sa.Column("status_at", columns.UtcDateTime(), nullable=True),
         sa.Column("plugged_at", columns.UtcDateTime(), nullable=True),
+        sa.Column("waiting", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["station_id"], ["stations.station_id"], name=op.f("fk_evses_station_id_stations")),
         sa.PrimaryKeyConstraint("station_id", "evse_id", name=op.f("pk_evses")),
     )
