@@ -30,6 +30,7 @@ class Payment(StrEnum):
 class PaymentEvent(StrEnum):
     """What can happen to a payment."""
 
+    AUTHORISE = "authorise decided"
     HOLD_CONFIRMED = "hold confirmed"
     DECLINE = "declined"
     AUTHORISE_UNANSWERED = "authorise unanswered"
@@ -40,14 +41,13 @@ class PaymentEvent(StrEnum):
     CAPTURE_FAILED = "capture failed for good"
     RELEASE = "release decided"
     RELEASE_CONFIRMED = "release confirmed"
-    RELEASE_UNANSWERED = "release unanswered"
 
 
 _P, _E = Payment, PaymentEvent
 
 #: state → event → next state. A pair that is not here changes nothing (a late or repeated event).
 PAYMENT_TABLE: dict[Payment, dict[PaymentEvent, Payment]] = {
-    _P.NONE: {},
+    _P.NONE: {_E.AUTHORISE: _P.AUTHORISING},
     _P.AUTHORISING: {
         _E.HOLD_CONFIRMED: _P.HELD,
         _E.DECLINE: _P.DECLINED,

@@ -15,7 +15,7 @@ from typing import Any
 from billing import ledger
 from billing.cost import Cost, cap_cost
 from billing.ledger import EntrySet
-from billing.payment import Payment, PaymentEvent
+from billing.payment import RESOLVED, Payment, PaymentEvent
 from billing.payment import after as payment_after
 from billing.pricing import affordable_s, price
 from billing.usage import Period, Usage
@@ -39,6 +39,11 @@ from sessions.tables import OVER, RUNNING, Charging, ChargingEvent
 from sessions.tables import after as charging_after
 
 _LONGEST_LOOK_UP_INTERVAL_S = 3600
+
+#: Ends that the station, not the driver or the car, brought about (2.0.1 ReasonEnumType).
+STATION_FAULTS = frozenset(
+    {"EmergencyStop", "GroundFault", "ImmediateReset", "OvercurrentFault", "PowerLoss", "PowerQuality", "Reboot"}
+)
 
 
 @dataclass(slots=True)
@@ -156,7 +161,8 @@ def _authorise(w: _Work) -> None:
         return
     if w.s.terminal_serial is None or w.s.arm_id is None or w.s.card is None:
         return
-    w.set(payment=Payment.AUTHORISING)
+    if not w.payment(PaymentEvent.AUTHORISE):
+        return  # asked for already: a hold is asked for once per tap
     w.commands.append(
         AuthoriseHold(
             key=f"{w.s.session_id}:authorise:{w.s.arm_id}",
@@ -188,8 +194,9 @@ def _payment_held(w: _Work, fact: facts.PaymentHeld) -> None:
     if fact.amount_minor != w.s.hold_minor:
         w.flag("hold-amount-differs")
     held_at = fact.held_at or w.now
+    held_minor = max(fact.amount_minor, 0)
     w.set(
-        held_minor=fact.amount_minor,
+        held_minor=held_minor,
         held_at=held_at,
         hold_number=w.s.hold_number + 1,
         authorisation=Authorisation(
@@ -201,7 +208,12 @@ def _payment_held(w: _Work, fact: facts.PaymentHeld) -> None:
             aid=fact.aid or (w.s.card.aid if w.s.card else ""),
         ),
     )
-    w.book("hold", ledger.hold(fact.amount_minor, w.s.currency))
+    if not held_minor:  # a hold of nothing bounds nothing: no charge on it
+        if w.charging(ChargingEvent.GIVE_UP):
+            w.set(end_reason="hold of nothing")
+            w.show(Message.DECLINED, arm_id=w.s.arm_id)
+        return
+    w.book("hold", ledger.hold(held_minor, w.s.currency))
     ends_at = w.now + timedelta(seconds=w.policy.hold_lifetime_s)
     w.timer(Timer.HOLD_ENDING, ends_at - timedelta(seconds=w.policy.hold_margin_s))
     w.timer(Timer.SETTLE, ends_at)
@@ -459,18 +471,30 @@ def _deadline(w: _Work, fact: facts.DeadlineReached) -> None:
                     _ask_to_stop(w)
                 else:
                     w.flag("stop-unheeded")
+                    if w.s.payment in RESOLVED:  # nothing to bill, so nothing to wait for: the EVSE is given up
+                        _settle_provisionally(w)
         case Timer.HOLD_ENDING:
             _stop_requested(w, by="limit")
         case Timer.SETTLE:
-            if w.charging(ChargingEvent.SETTLE):  # EC 11, 13: on the last proven register, provisionally
-                w.set(provisional=True, ended_at=w.s.meter.last_at or w.now, end_reason="end never reported")
-                w.flag("settled-provisionally")
+            _settle_provisionally(w)
+
+
+def _settle_provisionally(w: _Work) -> None:
+    """EC 11, 13: on the last proven register; what the meter doubted is for the operator to see."""
+    if not w.charging(ChargingEvent.SETTLE):
+        return
+    w.set(provisional=True, ended_at=w.s.meter.last_at or w.now, end_reason="end never reported")
+    for reason in (*w.s.meter.flags, *(("energy-unproven",) if w.s.meter.unproven else ()), "settled-provisionally"):
+        w.flag(reason)
 
 
 # --- capture and release ----------------------------------------------------------------------------------------------
 
 
 def _capture_confirmed(w: _Work, fact: facts.CaptureConfirmed) -> None:
+    if fact.amount_minor <= 0:  # "captured nothing" is a hold that is gone and money that never came
+        _captured_nothing(w)
+        return
     after_write_off = w.s.payment is Payment.WRITTEN_OFF
     if not w.payment(PaymentEvent.CAPTURE_CONFIRMED):
         return
@@ -496,18 +520,31 @@ def _capture_confirmed(w: _Work, fact: facts.CaptureConfirmed) -> None:
         w.book("write_off", ledger.write_off(beyond, w.s.currency))
 
 
+def _captured_nothing(w: _Work) -> None:
+    if w.payment(PaymentEvent.RELEASE_CONFIRMED):
+        w.book("release", ledger.release(w.s.held_minor, w.s.currency))
+    else:
+        _capture_failed(w, "nothing")
+
+
 def _capture_unanswered(w: _Work, _: facts.CaptureUnanswered) -> None:
     w.payment(PaymentEvent.CAPTURE_UNANSWERED)  # EC 39: the doer looks it up before it tries again
 
 
 def _capture_refused(w: _Work, fact: facts.CaptureRefused) -> None:
+    _capture_failed(w, fact.outcome)
+
+
+def _capture_failed(w: _Work, outcome: str) -> None:
     if not w.payment(PaymentEvent.CAPTURE_FAILED):  # EC 38: written off, never a duplicate
         return
-    w.flag(f"capture-{fact.outcome}")
+    w.flag(f"capture-{outcome}")
     w.flag("capture-failed")
     w.book("release", ledger.release(w.s.held_minor, w.s.currency))
-    w.set(written_off_minor=w.s.capture_minor)
-    w.book("write_off", ledger.write_off(w.s.capture_minor, w.s.currency))
+    # All that was delivered, also what the hold would not have covered (EC 16).
+    lost_minor = w.s.cost.total_minor if w.s.cost else w.s.capture_minor
+    w.set(written_off_minor=lost_minor)
+    w.book("write_off", ledger.write_off(lost_minor, w.s.currency))
 
 
 def _hold_released(w: _Work, fact: facts.HoldReleased) -> None:
@@ -520,6 +557,8 @@ def _hold_released(w: _Work, fact: facts.HoldReleased) -> None:
 def _release_refused(w: _Work, fact: facts.ReleaseRefused) -> None:
     if fact.payment_ref != w.s.authorisation.payment_ref:
         w.flag("second-hold-unreleased")
+        if fact.outcome == "captured" and fact.amount_minor > 0:  # money we never asked for: in suspense
+            w.book(f"unexplained:{fact.payment_ref}", ledger.unexplained(fact.amount_minor, 0, w.s.currency))
         return
     if fact.outcome == "captured":
         w.flag("captured-instead-of-released")
@@ -554,7 +593,25 @@ def cost_so_far(session: Session) -> Cost | None:
     """The cost of what is proven; None where there is no tariff."""
     if session.tariff is None:
         return None
-    return price(session.tariff, Usage(periods=meter.usage(session.meter)))
+    return price(session.tariff, Usage(periods=_billable(session)))
+
+
+def _billable(s: Session) -> tuple[Period, ...]:
+    """The periods that the driver has to pay for."""
+    if s.unpaid or s.origin is Origin.UNAUTHORISED:
+        return ()
+    periods = meter.usage(s.meter)
+    if not s.meter.energy_wh:
+        if s.end_reason in STATION_FAULTS:  # EC 10
+            return ()
+        return tuple(_instant(period) for period in periods[:1])  # EC 27: at most the disclosed fee per session
+    if s.end_reason in STATION_FAULTS:  # EC 26: what was delivered, no idle fee
+        return tuple(_instant(p) if p.parked else p for p in periods if not p.parked or p.energy_wh)
+    return periods
+
+
+def _instant(period: Period) -> Period:
+    return replace(period, end=period.start)
 
 
 def projected_minor(session: Session, policy: Policy) -> int:
@@ -623,8 +680,7 @@ def _rule_price(w: _Work) -> bool:
     s = w.s
     if s.charging not in {Charging.ENDED, Charging.LOST} or s.cost is not None or s.tariff is None:
         return False
-    periods = () if s.unpaid or s.origin is Origin.UNAUTHORISED else meter.usage(s.meter)
-    w.set(cost=price(s.tariff, Usage(periods=periods)))
+    w.set(cost=cost_so_far(s))
     return True
 
 

@@ -82,7 +82,7 @@ ledger = Table(
     "ledger",
     metadata,
     Column("entry_id", Identity, primary_key=True, autoincrement=True),
-    Column("set_key", String(100), nullable=False),  # "{session}:{what}": a set is written once, for ever
+    Column("set_key", String(200), nullable=False),  # "{session}:{what}": a set is written once, for ever
     Column("line", Integer, nullable=False),
     Column("session_id", String(40), index=True),
     Column("account", String(40), nullable=False),
