@@ -418,76 +418,20 @@ V201 = (
 #: What only a central system sends; everything else is a station's to send.
 CENTRAL_ONLY = {
     "ocpp1.6": frozenset(
-        [
-            "CancelReservation",
-            "CertificateSigned",
-            "ChangeAvailability",
-            "ChangeConfiguration",
-            "ClearCache",
-            "ClearChargingProfile",
-            "DeleteCertificate",
-            "ExtendedTriggerMessage",
-            "GetCompositeSchedule",
-            "GetConfiguration",
-            "GetDiagnostics",
-            "GetInstalledCertificateIds",
-            "GetLocalListVersion",
-            "GetLog",
-            "InstallCertificate",
-            "RemoteStartTransaction",
-            "RemoteStopTransaction",
-            "ReserveNow",
-            "Reset",
-            "SendLocalList",
-            "SetChargingProfile",
-            "SignedUpdateFirmware",
-            "TriggerMessage",
-            "UnlockConnector",
-            "UpdateFirmware",
-        ]
+        """CancelReservation CertificateSigned ChangeAvailability ChangeConfiguration ClearCache ClearChargingProfile
+        DeleteCertificate ExtendedTriggerMessage GetCompositeSchedule GetConfiguration GetDiagnostics
+        GetInstalledCertificateIds GetLocalListVersion GetLog InstallCertificate RemoteStartTransaction
+        RemoteStopTransaction ReserveNow Reset SendLocalList SetChargingProfile SignedUpdateFirmware TriggerMessage
+        UnlockConnector UpdateFirmware""".split()  # noqa: SIM905
     ),
     "ocpp2.0.1": frozenset(
-        [
-            "CancelReservation",
-            "CertificateSigned",
-            "ChangeAvailability",
-            "ClearCache",
-            "ClearChargingProfile",
-            "ClearDisplayMessage",
-            "ClearVariableMonitoring",
-            "CostUpdated",
-            "CustomerInformation",
-            "DeleteCertificate",
-            "GetBaseReport",
-            "GetChargingProfiles",
-            "GetCompositeSchedule",
-            "GetDisplayMessages",
-            "GetInstalledCertificateIds",
-            "GetLocalListVersion",
-            "GetLog",
-            "GetMonitoringReport",
-            "GetReport",
-            "GetTransactionStatus",
-            "GetVariables",
-            "InstallCertificate",
-            "PublishFirmware",
-            "RequestStartTransaction",
-            "RequestStopTransaction",
-            "ReserveNow",
-            "Reset",
-            "SendLocalList",
-            "SetChargingProfile",
-            "SetDisplayMessage",
-            "SetMonitoringBase",
-            "SetMonitoringLevel",
-            "SetNetworkProfile",
-            "SetVariableMonitoring",
-            "SetVariables",
-            "TriggerMessage",
-            "UnlockConnector",
-            "UnpublishFirmware",
-            "UpdateFirmware",
-        ]
+        """CancelReservation CertificateSigned ChangeAvailability ClearCache ClearChargingProfile ClearDisplayMessage
+        ClearVariableMonitoring CostUpdated CustomerInformation DeleteCertificate GetBaseReport GetChargingProfiles
+        GetCompositeSchedule GetDisplayMessages GetInstalledCertificateIds GetLocalListVersion GetLog
+        GetMonitoringReport GetReport GetTransactionStatus GetVariables InstallCertificate PublishFirmware
+        RequestStartTransaction RequestStopTransaction ReserveNow Reset SendLocalList SetChargingProfile
+        SetDisplayMessage SetMonitoringBase SetMonitoringLevel SetNetworkProfile SetVariableMonitoring SetVariables
+        TriggerMessage UnlockConnector UnpublishFirmware UpdateFirmware""".split()  # noqa: SIM905
     ),
 }
 
