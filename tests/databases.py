@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import os
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,8 +38,8 @@ class PostgresTemplates:
         uri = make_url(self._server.get_uri())
         self._uri = uri.set(drivername="postgresql")
         self._admin = uri.set(drivername="postgresql+asyncpg")
-        asyncio.run(self._create("tapvolt_template", None))
-        asyncio.run(_migrate(self._url("tapvolt_template")))
+        _run(self._create("tapvolt_template", None))
+        _run(_migrate(self._url("tapvolt_template")))
 
     def _url(self, name: str) -> str:
         return self._uri.set(database=name).render_as_string(hide_password=False)
@@ -73,8 +74,6 @@ async def _migrate(url: str) -> None:
 
 def _run(coroutine: Any) -> None:
     """Run to the end, whether or not a loop runs in this thread."""
-    import threading
-
     thread = threading.Thread(target=asyncio.run, args=(coroutine,))
     thread.start()
     thread.join()
