@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 import uuid
@@ -76,7 +77,7 @@ class Connection:
         self._close = close
         self._turn = asyncio.Lock()  # one outstanding CALL, in order
         self._outstanding: tuple[str, str, asyncio.Future[Reply]] | None = None
-        self._closed = False
+        self._gone = asyncio.Event()
         self._bad_frames = 0
         self._tokens = float(options.burst)
         self._refilled = time.monotonic()
@@ -89,7 +90,7 @@ class Connection:
         if problems:
             raise ValueError(f"{action} is not valid {self.version}: {'; '.join(map(str, problems))}")
         async with self._turn:
-            if self._closed:
+            if self._gone.is_set():
                 return NotSent()
             message_id = str(uuid.uuid4())
             reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
@@ -106,8 +107,8 @@ class Connection:
                 self._outstanding = None
 
     def close(self) -> None:
-        """The line is gone: whoever waits for an answer hears it now."""
-        self._closed = True
+        """The line is gone: whoever waits for an answer hears it now, and nothing more is taken from it."""
+        self._gone.set()
         if self._outstanding is not None and not self._outstanding[2].done():
             self._outstanding[2].set_result(NoAnswer("connection lost"))
 
@@ -116,6 +117,8 @@ class Connection:
     async def receive(self, raw: str | bytes) -> None:
         """Take one message in. Whatever it is, this returns; a line that only sends garbage is closed."""
         await self._slow_down()
+        if self._gone.is_set():
+            return
         if isinstance(raw, bytes):
             await self._malformed(frames.Malformed("a binary message; OCPP-J is text"))
             return
@@ -138,7 +141,9 @@ class Connection:
         self._tokens -= 1
         if self._tokens < 0:
             await self.ctx.finding("flood", f"more than {self._options.messages_per_s:g} messages a second")
-            await asyncio.sleep(-self._tokens / self._options.messages_per_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(-self._tokens / self._options.messages_per_s):
+                    await self._gone.wait()
 
     async def _malformed(self, frame: frames.Malformed) -> None:
         self._bad_frames += 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import http
 import logging
 import re
@@ -13,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from urllib.parse import unquote
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -35,7 +35,23 @@ log = logging.getLogger(__name__)
 #: The newest first: a station that offers several gets the newest that both speak.
 DIALECTS: dict[str, Dialect] = {"ocpp2.0.1": V201, "ocpp1.6": V16}
 
-_IDENTITY = re.compile(r"^[A-Za-z0-9*\-_=:+|@.]{1,48}$")  # identifierString, OCPP-J 2.0.1 part 4 §3.1.1
+_IDENTITY = re.compile(r"[A-Za-z0-9*\-_=:+|@.]{1,48}")  # identifierString, OCPP-J 2.0.1 part 4 §3.1.1
+
+
+class _Discreet(logging.LoggerAdapter[logging.Logger]):
+    """The log of `websockets`, warnings and worse, whatever the root says.
+
+    Below them it writes every handshake's headers and every frame's beginning: passwords, id tokens. And a handshake
+    that is no HTTP it quotes in a traceback.
+    """
+
+    def isEnabledFor(self, level: int) -> bool:
+        return level >= logging.WARNING and super().isEnabledFor(level)
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        if msg == "opening handshake failed":
+            kwargs.pop("exc_info", None)
+        super().log(level, msg, *args, **kwargs)
 
 
 @dataclass(slots=True)
@@ -80,21 +96,29 @@ class OcppServer:
             ping_timeout=self.options.ping_timeout_s,
             close_timeout=2,
             server_header=None,
-            logger=logging.getLogger("tapvolt.websockets"),
+            logger=_Discreet(logging.getLogger("tapvolt.websockets")),
         )
-        # websockets logs handshakes with their headers at DEBUG: passwords. Whatever the root says, not here.
-        logging.getLogger("tapvolt.websockets").setLevel(logging.WARNING)
 
     async def stop(self) -> None:
         """Close every line and the port."""
         if self._server is not None:
+            for line in self.connections.values():
+                line.close()
             self._server.close(close_connections=True)
             await self._server.wait_closed()
 
     # --- the handshake ------------------------------------------------------------------------------------------------
 
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Identity from the path, password from HTTP Basic (security profile 1); a refusal says why."""
+        """None to let it in; a refusal says why."""
+        try:
+            return await self._judge(connection, request)
+        except Exception:
+            log.exception("a station's handshake could not be judged")
+            return _refuse(http.HTTPStatus.SERVICE_UNAVAILABLE, "stations cannot be looked up now; try again later")
+
+    async def _judge(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Identity from the path, password from HTTP Basic (security profile 1)."""
         identity = self._identity(request.path)
         if identity is None:
             return _refuse(http.HTTPStatus.NOT_FOUND, f"connect to {self.options.path}/<station id>")
@@ -133,7 +157,7 @@ class OcppServer:
         if not bare.startswith(prefix):
             return None
         identity = unquote(bare[len(prefix) :])
-        return identity if _IDENTITY.match(identity) else None
+        return identity if _IDENTITY.fullmatch(identity) else None
 
     def _must_wait(self, identity: str) -> bool:
         failures = self._failures.get(identity)
@@ -188,6 +212,7 @@ class OcppServer:
         if newer is not None and newer.epoch > line.epoch:
             await socket.close(1000, "replaced by a newer connection")
             return
+        await self._replace(identity)  # one that came at the same time, and whose commit returned first
         self.connections[identity], self._sockets[identity] = line, socket
         log.info("station %s connected with %s", identity, dialect.version)
         try:
@@ -231,12 +256,13 @@ class OcppServer:
 
 def _basic(headers: Headers) -> tuple[str, str] | None:
     """User name and password of HTTP Basic; None if there are none that can be read."""
-    scheme, _, encoded = headers.get("Authorization", "").partition(" ")
+    given = headers.get_all("Authorization")
+    scheme, _, encoded = given[0].partition(" ") if len(given) == 1 else ("", "", "")
     if scheme.lower() != "basic":
         return None
     try:
         user, colon, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, no ASCII, no UTF-8
         return None
     return (user, password) if colon else None
 
