@@ -41,8 +41,8 @@ _IDENTITY = re.compile(r"[A-Za-z0-9*\-_=:+|@.]{1,48}")  # identifierString, OCPP
 class _Discreet(logging.LoggerAdapter[logging.Logger]):
     """The log of `websockets`, warnings and worse, whatever the root says.
 
-    Below them it writes every handshake's headers and every frame's beginning: passwords, id tokens. And a handshake
-    that is no HTTP it quotes in a traceback.
+    Below them it writes every handshake's headers and every frame's beginning: passwords, id tokens. And its releases
+    before 16 quote a handshake that is no HTTP in a traceback.
     """
 
     def isEnabledFor(self, level: int) -> bool:
