@@ -350,6 +350,5 @@ async def test_no_password_is_in_the_log(central: Central, caplog: pytest.LogCap
     await central.inbox.first(facts.StationDisconnected)
     written = "\n".join([caplog.text, *(str(record.__dict__) for record in caplog.records)])
     assert "wrong or missing password" in written
-    assert written.count("opening handshake failed") >= 3  # said, without its cause
     for secret in (SECRET, authorization, authorization.split()[1]):
         assert secret not in written
