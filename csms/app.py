@@ -118,9 +118,9 @@ class App:
         ]
         app = web.Application(client_max_size=MAX_REQUEST_BYTES)
         app.add_routes(routes)
-        self._http = web.AppRunner(app, access_log_class=RedactingAccessLogger, handle_signals=False)
+        self._http = web.AppRunner(app, access_log_class=RedactingAccessLogger, shutdown_timeout=1)
         await self._http.setup()
-        await web.SockSite(self._http, self._http_socket, shutdown_timeout=1).start()
+        await web.SockSite(self._http, self._http_socket).start()
 
     @property
     def ocpp_url(self) -> str:

@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser(
         "demo",
         help="play paid sessions from tap to receipt, with simulated terminals and stations",
-        description="Start everything on an embedded database, play paid sessions, check all outcomes. Under two minutes.",
+        description="Start everything on an embedded database, play paid sessions and check them. Under two minutes.",
     )
     demo.add_argument("--play", action="store_true", help="keep everything up, to tap cards and plug in cars yourself")
     demo.add_argument("--dir", type=Path, default=Path("var/demo"), help="where receipts and database go (%(default)s)")

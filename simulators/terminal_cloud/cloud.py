@@ -70,7 +70,7 @@ class TerminalCloud:
         """Listen. OSError if the port is taken."""
         app = web.Application()
         app.add_routes([*self._wire_routes(), *control_routes(self), *self.data_api.routes()])
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.2)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.config.host, self.config.port)
         await site.start()

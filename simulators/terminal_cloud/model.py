@@ -167,6 +167,7 @@ class Terminal:
         card, self.card, self.state, self.message = self.card, None, IDLE, message
         if self.decline_next or card.card_id in always_declined or not self.online:
             self.decline_next = max(0, self.decline_next - 1)
+            self.message = "Declined"  # the payment application's own words; uiMessage is for an approval
             return None
         number = 1000 + len(self.payments) + secrets.randbelow(8999) * 100
         payment = Payment(str(uuid.uuid4()), self.serial, card, self.authorized_amount, now, number)
