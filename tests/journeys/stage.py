@@ -1,4 +1,4 @@
-"""A stage for journeys: the whole system in this process, its clock in the test's hand, the terminals' cloud over HTTP."""
+"""A stage for journeys: the whole system in this process, the terminals' cloud over HTTP."""
 
 from __future__ import annotations
 
