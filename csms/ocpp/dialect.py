@@ -6,6 +6,7 @@ payload. It never calls the station: the read loop is serial, the answer could n
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,6 +15,8 @@ from typing import Any, Protocol
 
 from sessions import facts
 from sessions.directory import Inbox, Outcome, StationDirectory
+
+log = logging.getLogger(__name__)
 
 Payload = dict[str, Any]
 
@@ -57,20 +60,26 @@ class StationContext:
         return f"{what}:{self.station_id}:{self.connection_nonce}:{self._count}"
 
     async def finding(self, code: str, detail: str, action: str = "") -> None:
-        """Record that the station broke the standard; once per connection, code and action."""
+        """Record that the station broke the standard; once per connection, code and action.
+
+        One that cannot be stored is let go: the message it is about is answered all the same.
+        """
         if (code, action) in self._reported:
             return
         self._reported.add((code, action))
-        await self.submit(
-            facts.ConformanceFound(
-                key=self.unique_key("finding"),
-                at=self.now(),
-                station_id=self.station_id,
-                code=code,
-                detail=detail,
-                action=action,
-            )
+        found = facts.ConformanceFound(
+            key=self.unique_key("finding"),
+            at=self.now(),
+            station_id=self.station_id,
+            code=code,
+            detail=detail,
+            action=action,
         )
+        try:
+            await self.submit(found)
+        except Exception:
+            self._reported.discard((code, action))  # the next one may be stored
+            log.exception("station %s: the finding %s could not be stored", self.station_id, code)
 
 
 Handler = Callable[[StationContext, Payload], Awaitable[Payload]]
@@ -103,26 +112,25 @@ async def record(ctx: StationContext, action: str, payload: Payload) -> None:
 
 
 def text(payload: Payload, name: str, most: int = 255) -> str:
-    """A string; empty if it is missing or something else."""
+    """A string; empty if it is missing or something else. Without NUL, which no text column of PostgreSQL takes."""
     value = payload.get(name)
-    return value[:most] if isinstance(value, str) else ""
+    return value.replace("\0", "")[:most] if isinstance(value, str) else ""
 
 
 def whole(payload: Payload, name: str) -> int | None:
-    """An integer, also one written as a string; None if there is none."""
+    """An integer of OCPP's 32 bits (2.0.1 part 2, primitive datatypes), also one written as a string; None if there is none."""
     value = payload.get(name)
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, str) and len(value) <= 20:
+    number: int | None = None
+    if isinstance(value, int) and not isinstance(value, bool):
+        number = value
+    elif isinstance(value, float) and value.is_integer():
+        number = int(value)
+    elif isinstance(value, str) and len(value) <= 20:
         try:
-            return int(value)
+            number = int(value)
         except ValueError:
             return None
-    return None
+    return number if number is not None and -(2**31) <= number < 2**31 else None
 
 
 def decimal(value: Any) -> Decimal | None:
