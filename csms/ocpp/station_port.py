@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from csms.ocpp import v16, v201
@@ -26,9 +25,9 @@ class OcppStationPort:
         if line is None:
             return Offline()
         if line.version == "ocpp1.6":
-            action, payload = "RemoteStartTransaction", v16.remote_start(command, datetime.now(UTC))
+            action, payload = "RemoteStartTransaction", v16.remote_start(command, line.ctx.now())
         else:
-            action, payload = "RequestStartTransaction", v201.request_start(command, datetime.now(UTC))
+            action, payload = "RequestStartTransaction", v201.request_start(command, line.ctx.now())
         return await self._ask(line, action, payload)
 
     async def stop(self, command: StopCharging) -> StationOutcome:
@@ -55,7 +54,10 @@ class OcppStationPort:
 
     async def _ask(self, line: Connection, action: str, payload: Payload) -> StationOutcome:
         failpoint("station-call.before")
-        reply = await line.call(action, payload)
+        try:
+            reply = await line.call(action, payload)
+        except ValueError as unsayable:  # not sent; trying again would not help
+            return Refused(str(unsayable)[:120])
         failpoint("station-call.after")
         return _outcome(reply)
 
@@ -67,6 +69,8 @@ def _outcome(reply: Reply) -> StationOutcome:
             if status == "Accepted":
                 transaction_id = payload.get("transactionId")
                 return Accepted(transaction_id if isinstance(transaction_id, str) else None)
+            if status != "Rejected":
+                return Unknown("the answer says neither Accepted nor Rejected")
             info = payload.get("statusInfo")
             reason = info.get("reasonCode") if isinstance(info, dict) else None
             return Refused(str(reason or status)[:60])

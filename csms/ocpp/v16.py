@@ -336,6 +336,6 @@ async def configure(line: CallsStation, ctx: StationContext, options: OcppOption
             if not hasattr(reply, "code"):
                 return  # the line is gone, or silent: the next boot configures again
             await ctx.finding("configuration-refused", f"{key}: {reply.code}", f"ChangeConfiguration {key}")
-        elif answer.get("status") not in {"Accepted", "RebootRequired"}:
-            detail = f"{key} = {value}: {answer.get('status')}"
+        elif (status := text(answer, "status", 40)) not in {"Accepted", "RebootRequired"}:
+            detail = f"{key} = {value}: {status}"
             await ctx.finding("configuration-refused", detail, f"ChangeConfiguration {key}")
