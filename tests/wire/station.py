@@ -68,6 +68,15 @@ class Station:
         assert answer[1] == message_id
         return answer
 
+    async def answer(self, call: list[Any], payload: dict[str, Any]) -> None:
+        """Answer a CALL of the central system."""
+        await self.send(3, call[1], payload)
+
+    async def calls_so_far(self) -> list[list[Any]]:
+        """Every CALL that was sent before now: an answer asked for now comes after them."""
+        await self.ask("Heartbeat", {})
+        return list(self._calls)
+
     async def next_answer(self) -> list[Any]:
         """The next CALLRESULT or CALLERROR."""
         while not self._answers:
