@@ -118,7 +118,7 @@ def text(payload: Payload, name: str, most: int = 255) -> str:
 
 
 def whole(payload: Payload, name: str) -> int | None:
-    """An integer of 32 bits (2.0.1 part 2, primitive datatypes), also one written as a string; None if there is none."""
+    """An integer of 32 bits (2.0.1 part 2, primitive datatypes), also one written as a string; else None."""
     value = payload.get(name)
     number: int | None = None
     if isinstance(value, int) and not isinstance(value, bool):
