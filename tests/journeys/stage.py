@@ -53,6 +53,16 @@ class Stage:
         """Wait until the reader is ready."""
         await self.cloud.wait_for(lambda c: c.terminal(serial).state == "READING", timeout_s=PATIENCE_S)
 
+    async def station_is(self, station_id: str, *, connected: bool) -> None:
+        """Wait until the system knows that the station is connected, or not."""
+        give_up = time.monotonic() + PATIENCE_S
+        while True:
+            station = await self.app.directory.station(station_id)
+            if station is not None and station.connected == connected:
+                return
+            assert time.monotonic() < give_up, f"{station_id} is not {'connected' if connected else 'offline'}"
+            await asyncio.sleep(0.01)
+
     async def tap(self, serial: str, card: str = "visa-1") -> None:
         """Tap when the reader is ready."""
         await self.armed(serial)
@@ -90,7 +100,7 @@ async def stage(
 ) -> AsyncIterator[Stage]:
     """One station with EVSEs 1…n; terminals T1, T2, … of ``families``, one per EVSE (or the first for all).
 
-    ``overrides``: settings, sections merged. Without a ``clock`` the system's runs at `SPEED`, as `sim_clock` does.
+    ``overrides``: settings, sections merged into the defaults.
     """
     async with TerminalCloud(TerminalCloudConfig(api_key="test-key")) as cloud:
         places = [f"{station_id}/{n}" for n in range(1, evses + 1)]
