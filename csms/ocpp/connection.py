@@ -190,6 +190,8 @@ class Connection:
             await self._send(self._error(call.message_id, _code(problems), _described(problems)))
             return
         try:
+            if self.ctx.held:
+                await self.ctx.look_again()
             answer = await handler(self.ctx, call.payload)
         except Unusable as unusable:
             await self.ctx.finding("unusable", str(unusable), call.action)

@@ -14,7 +14,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Protocol
 
 from sessions import facts
-from sessions.directory import Inbox, Outcome, StationDirectory
+from sessions.directory import Admission, Inbox, Outcome, StationDirectory
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +53,11 @@ class StationContext:
     async def submit(self, fact: facts.AnyFact) -> Outcome:
         """Commit a fact."""
         return await self.inbox.submit(fact)
+
+    async def look_again(self) -> None:
+        """A held station that boots again on the same line may have been approved meanwhile (2.0.1 B02)."""
+        station = await self.directory.station(self.station_id)
+        self.held = station is None or station.admission is not Admission.ACCEPTED
 
     def unique_key(self, what: str) -> str:
         """A key for a fact that has no content to tell a repeat by: one per message of this connection."""

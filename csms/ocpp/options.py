@@ -25,5 +25,5 @@ class OcppOptions:
     held_retry_s: int = 60  # a held station asks again after this
     meter_sample_interval_s: int = 60
     connection_timeout_s: int = 120
-    password_failures: int = 5  # wrong passwords for one station before it has to wait
+    password_failures: int = 5  # wrong passwords for one station from one address before it has to wait
     password_wait_s: float = 30

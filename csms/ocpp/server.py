@@ -73,7 +73,7 @@ class OcppServer:
         self._server: Server | None = None
         self.connections: dict[str, Connection] = {}
         self._sockets: dict[str, ServerConnection] = {}
-        self._failures: dict[str, _Failures] = {}
+        self._failures: dict[tuple[str, str], _Failures] = {}  # by station and address
 
     @property
     def port(self) -> int:
@@ -122,10 +122,16 @@ class OcppServer:
         identity = self._identity(request.path)
         if identity is None:
             return _refuse(http.HTTPStatus.NOT_FOUND, f"connect to {self.options.path}/<station id>")
-        if self._must_wait(identity):
+        offered = [p.strip() for value in request.headers.get_all("Sec-WebSocket-Protocol") for p in value.split(",")]
+        if not any(version in offered for version in DIALECTS):
+            spoken = ", ".join(DIALECTS)
+            return _refuse(http.HTTPStatus.BAD_REQUEST, f"no OCPP version in common; this system speaks {spoken}")
+        # By address too: whoever knows a station's name must not be able to lock that station out.
+        guesser = (identity, str(connection.remote_address[0]) if connection.remote_address else "")
+        if self._must_wait(guesser):
             return _refuse(http.HTTPStatus.TOO_MANY_REQUESTS, "too many wrong passwords; try again later")
         basic = _basic(request.headers)
-        station = await self._directory.station(identity)
+        station, introduced = await self._directory.station(identity), False
         if station is None:
             if self.options.unknown_stations == "refuse":
                 return _refuse(http.HTTPStatus.NOT_FOUND, "this station is not known here")
@@ -134,19 +140,17 @@ class OcppServer:
             hashed = await hash_password(basic[1]) if basic and basic[0] == identity else None
             await self._directory.register_station(identity, Admission.ACCEPTED if accept else Admission.HELD, hashed)
             station = await self._directory.station(identity)
-        elif station.password_hash is not None:
+            # Of two that come first at once, one set the password; the other has to know it.
+            introduced = station is not None and station.password_hash == hashed
+        if station is not None and station.password_hash is not None and not introduced:
             known = basic is not None and basic[0] == identity
             if not known or basic is None or not await verify_password(basic[1], station.password_hash):
-                self._failed(identity)
+                self._failed(guesser)
                 log.warning("station %s: wrong or missing password", identity)
                 return _refuse(http.HTTPStatus.UNAUTHORIZED, "wrong or missing password for this station")
-            self._failures.pop(identity, None)
+            self._failures.pop(guesser, None)
         if station is None or station.admission is Admission.REFUSED:
             return _refuse(http.HTTPStatus.FORBIDDEN, "this station is refused")
-        offered = [p.strip() for value in request.headers.get_all("Sec-WebSocket-Protocol") for p in value.split(",")]
-        if not any(version in offered for version in DIALECTS):
-            spoken = ", ".join(DIALECTS)
-            return _refuse(http.HTTPStatus.BAD_REQUEST, f"no OCPP version in common; this system speaks {spoken}")
         connection.username = identity
         connection.held = station.admission is Admission.HELD  # type: ignore[attr-defined]
         return None
@@ -159,14 +163,14 @@ class OcppServer:
         identity = unquote(bare[len(prefix) :])
         return identity if _IDENTITY.fullmatch(identity) else None
 
-    def _must_wait(self, identity: str) -> bool:
-        failures = self._failures.get(identity)
+    def _must_wait(self, guesser: tuple[str, str]) -> bool:
+        failures = self._failures.get(guesser)
         return failures is not None and time.monotonic() < failures.until
 
-    def _failed(self, identity: str) -> None:
+    def _failed(self, guesser: tuple[str, str]) -> None:
         if len(self._failures) > 10_000:
             self._failures.clear()
-        failures = self._failures.setdefault(identity, _Failures())
+        failures = self._failures.setdefault(guesser, _Failures())
         failures.count += 1
         if failures.count >= self.options.password_failures:
             failures.until = time.monotonic() + self.options.password_wait_s
