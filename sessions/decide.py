@@ -718,7 +718,7 @@ def _rule_settle(w: _Work) -> bool:
 def _rule_receipt(w: _Work) -> bool:
     """Money was taken: a sales document is owed, in this very commit."""
     s = w.s
-    explained = s.cost is not None and 0 < s.captured_minor == s.cost.total_minor
+    explained = s.cost is not None and 0 < s.captured_minor == s.cost.total_minor <= s.held_minor
     if s.payment is Payment.CAPTURED and explained and not s.receipt_due:
         w.set(receipt_due=True)
         return True
