@@ -73,7 +73,7 @@ def parse(raw: str | bytes) -> Frame:
     if _too_deep(message):
         return Malformed("nested too deeply", "FormatViolation", message_id)
     text = raw if isinstance(raw, str) else raw.decode("utf-8", "replace")
-    if contains_pan(text):
+    if "\\" in text or contains_pan(text):  # an escape can hide a digit, or what stands before the first one
         message[2:] = _redacted(message[2:])
     if type(kind) is not int:
         return Malformed("message type is not a number", "RpcFrameworkError", message_id)

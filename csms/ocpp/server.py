@@ -242,7 +242,10 @@ class OcppServer:
             task.add_done_callback(lambda done: done.exception())
 
     async def _farewell(self, ctx: StationContext, line: Connection, socket: ServerConnection) -> None:
-        reason = f"{socket.close_code or ''} {socket.close_reason or ''}".strip()
+        # Whoever closed first says why. Our own reason stands although the station never confirms it.
+        protocol = socket.protocol
+        closed = protocol.close_rcvd if protocol.close_rcvd_then_sent else protocol.close_sent or protocol.close_rcvd
+        reason = f"{closed.code} {closed.reason}".strip() if closed is not None else ""
         log.info("station %s disconnected (%s)", ctx.station_id, reason)
         try:
             await self._inbox.submit(
