@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import logging
 from collections import deque
@@ -16,6 +17,7 @@ from typing import Any
 
 from ocpp.messages import MessageType, get_validator
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from csms.ocpp.connection import Connection
@@ -92,7 +94,9 @@ class Station:
     async def closed(self) -> tuple[int, str]:
         """Wait for the end of the line; its code and reason."""
         async with asyncio.timeout(10):
-            await self.socket.wait_closed()
+            with contextlib.suppress(ConnectionClosed):
+                while True:
+                    await self.socket.recv()
         return self.socket.close_code or 0, self.socket.close_reason or ""
 
     async def _read(self) -> None:
@@ -158,5 +162,5 @@ async def running(options: OcppOptions | None = None) -> AsyncIterator[Central]:
     try:
         yield central
     finally:
-        await central.close_lines()
         await central.server.stop()
+        await central.close_lines()
