@@ -39,7 +39,7 @@ async def playing(
 ) -> AsyncIterator[tuple[Stage, Station]]:
     """The system at speed, with one booted station of ``version``."""
     anchor = datetime.now(UTC)
-    timed = {"clock_speed": speed, "clock_anchor": anchor, "password": PASSWORD}
+    timed: dict[str, Any] = {"clock_speed": speed, "clock_anchor": anchor, "password": PASSWORD}
     async with stage(database_url, **(timed | settings)) as on:
         config = StationConfig(
             identity="CP",
