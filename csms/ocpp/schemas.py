@@ -17,6 +17,10 @@ import orjson
 _PACKAGES = {"ocpp1.6": ("ocpp.v16", ""), "ocpp2.0.1": ("ocpp.v201", "Request"), "ocpp2.1": ("ocpp.v21", "Request")}
 
 
+#: More than ten times what the largest payload of the recorded stations has.
+MANY_VALUES = 2_000
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """A rule of the schema that a payload breaks. ``rule``: type | required | additionalProperties | maxLength | …"""
@@ -51,11 +55,35 @@ def _problems(validator: Any, payload: Any) -> list[Problem]:
     if validator.is_valid(payload):
         return []
     found = []
-    for error in validator.iter_errors(payload):
+    for error in _errors(validator, payload):
         path = ".".join(str(part) for part in error.instance_path)
         rule = str(error.schema_path[-1]) if error.schema_path else "schema"
         found.append(Problem(path, rule))
     return found
+
+
+def _errors(validator: Any, payload: Any) -> list[jsonschema_rs.ValidationError]:
+    """All errors of a payload of ordinary size; the first of a huge one, whose list would take seconds to make."""
+    if _values(payload, MANY_VALUES) < MANY_VALUES:
+        return list(validator.iter_errors(payload))
+    try:
+        validator.validate(payload)
+    except jsonschema_rs.ValidationError as first:
+        return [first]
+    return []
+
+
+def _values(payload: Any, most: int) -> int:
+    """How many values there are in a payload; counts no further than ``most``."""
+    count, waiting = 0, [payload]
+    while waiting and count < most:
+        value = waiting.pop()
+        count += 1
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return count
 
 
 @cache

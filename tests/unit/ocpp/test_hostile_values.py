@@ -11,6 +11,7 @@ import pytest
 from billing.pan import contains_pan
 from csms.ocpp import frames
 from csms.ocpp.dialect import StationContext, text, whole
+from csms.ocpp.schemas import MANY_VALUES, request_problems
 from sessions import facts
 from tests.wire.inbox import MemoryDirectory, RecordingInbox
 
@@ -130,3 +131,13 @@ async def test_a_finding_that_cannot_be_stored_is_let_go_and_tried_again() -> No
     await ctx.finding("schema", "second")
     await ctx.finding("schema", "third")
     assert [found.detail for found in inbox.of(facts.ConformanceFound)] == ["second"]
+
+
+def test_a_huge_broken_payload_is_refused_by_its_first_problem() -> None:
+    """Listing them all would hold every station up for seconds."""
+    few = {"connectorId": 1, "meterValue": [{"timestamp": 5, "sampledValue": [{}, {}]}]}
+    assert len(request_problems("ocpp1.6", "MeterValues", few)) == 3
+    many = {"connectorId": 1, "meterValue": [{"timestamp": 5, "sampledValue": [{}] * MANY_VALUES}]}
+    assert len(request_problems("ocpp1.6", "MeterValues", many)) == 1
+    sampled = {"timestamp": "2026-11-23T11:00:00Z", "sampledValue": [{"value": "1"}] * MANY_VALUES}
+    assert request_problems("ocpp1.6", "MeterValues", {"connectorId": 1, "meterValue": [sampled]}) == []
