@@ -7,6 +7,7 @@ payload. It never calls the station: the read loop is serial, the answer could n
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ from sessions import facts
 from sessions.directory import Admission, Inbox, Outcome, StationDirectory
 
 log = logging.getLogger(__name__)
+
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 Payload = dict[str, Any]
 
@@ -142,11 +145,14 @@ def decimal(value: Any) -> Decimal | None:
     """A finite number, as written; None if it is none."""
     if isinstance(value, bool) or not isinstance(value, int | float | str) or len(str(value)) > 40:
         return None
-    try:
-        number = Decimal(str(value).strip())
-    except InvalidOperation:
+    written = str(value).strip()
+    if _NUMBER.fullmatch(written) is None:  # Python also reads 1_000, other scripts' digits, NaN
         return None
-    return number if number.is_finite() and abs(number) < Decimal(10) ** 15 else None
+    try:
+        number = Decimal(written)
+    except InvalidOperation:  # an exponent beyond all measure
+        return None
+    return number if abs(number) < Decimal(10) ** 15 else None
 
 
 def objects(payload: Payload, name: str) -> list[Payload]:
