@@ -8,9 +8,21 @@ What Payter has not documented and this simulator assumes (diff against the real
 - a declined ``authorize`` is 200 with state DECLINED and without a sessionId;
 - a commit above the authorised amount is 200 with state FAILED;
 - ``stop`` forgets a card that was read and leaves open sessions alone;
+- a ``stop`` or ``/ui`` at an offline terminal is answered 503, ``/ui`` at a terminal without a touch screen 400;
+- ``GET …/card`` waits for 55 real seconds at most; an ``authorize`` without a card is answered 409;
+- any card can be authorised, also RFID and QR, whose ``cardId`` is the raw credential and whose ``maskedPan`` is empty;
+- a commit of 0 is FAILED too; a FAILED payment cannot be committed or cancelled any more (409);
+- a hold that lapses is CANCELLED; the issuer does that also while the terminal is offline;
+- ``uiMessage`` stays until the next one, whatever ``uiMessageTimeout`` says; ``supportedPaymentMethods`` is ignored;
 - a terminal that goes offline while armed keeps its state; a reboot returns it to IDLE and drops its custom screen;
 - ``/ui`` accepts any screen type and shows it over the reader's own screen;
-- callbacks are posted once, unsigned, never retried.
+- callbacks are posted once, unsigned, never retried; a Session notification goes to ``start``'s ``callbackUrl``, and
+  only when the fault ``before_answer`` asks for it; the terminal-state callback is posted on
+  online, offline and reboot;
+- ``PUT /webhook`` takes ``{"url": …}``, ``DELETE`` forgets it; both answer as ``GET`` does;
+- the Data API's ``query`` is ``{"complete": bool, "ingestTime": {"from": ms, "to": ms}}``, bounds included, rows sorted
+  by ``ingestTime`` ascending whatever ``sorts`` says; a payment has one row, replaced under a later ``ingestTime``
+  when it has ended; any credentials log in. The values of ``disposition``, ``type`` and ``paymentType`` are made up.
 """
 
 from simulators.terminal_cloud.cloud import TerminalCloud, TerminalCloudConfig

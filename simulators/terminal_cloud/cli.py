@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from datetime import datetime
+from pathlib import Path
 
 from simulators.clock import SimClock
 from simulators.terminal_cloud.cloud import TerminalCloud, TerminalCloudConfig
@@ -40,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--speed", type=float, default=1.0, help="how many times faster time runs (default %(default)g)"
     )
     parser.add_argument("--anchor", help="moment from which --speed counts, ISO 8601 with a zone; as for the system")
+    parser.add_argument(
+        "--state", type=Path, metavar="FILE", help="keep terminals and payments in this JSON file (default: nowhere)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -53,12 +57,15 @@ def run(args: argparse.Namespace) -> int:
             host=args.host,
             port=args.port,
             clock=SimClock(args.speed, anchor),
+            state_file=args.state,
             on_event=lambda line: print(line, flush=True),
         )
         cloud = TerminalCloud(config)
-        for text in args.terminal or ["SIM-APOLLO-1:Apollo:NOK"]:
+        for text in args.terminal or ([] if cloud.terminals else ["SIM-APOLLO-1:Apollo:NOK"]):
             serial, _, rest = text.partition(":")
             family, _, currency = rest.partition(":")
+            if not serial:
+                raise ValueError(f"--terminal {text}: a serial is missing, as in SIM-1:Apollo:NOK")
             cloud.add_terminal(serial, family or "Apollo", currency or "NOK")
     except ValueError as error:
         print(f"tapvolt simulate terminal-cloud: {error}", file=sys.stderr)
@@ -66,10 +73,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         asyncio.run(_serve(cloud))
     except OSError as error:
-        print(
-            f"tapvolt simulate terminal-cloud: cannot listen on {args.host}:{args.port}: {error.strerror}",
-            file=sys.stderr,
-        )
+        print(f"tapvolt simulate terminal-cloud: {error.strerror or error}", file=sys.stderr)
         return 1
     return 0
 

@@ -1,9 +1,9 @@
-"""A twin of the MyPayter Data API: transactions by ingest time, late and with repeated boundary rows."""
+"""A twin of the MyPayter Data API: transactions by ingest time, late, and with repeated boundary rows."""
 
 from __future__ import annotations
 
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -13,8 +13,14 @@ from simulators.terminal_cloud.model import AUTHORIZED, COMMITED, Payment
 if TYPE_CHECKING:
     from simulators.terminal_cloud.cloud import TerminalCloud
 
-#: Simulated seconds from the end of a payment until the Data API knows it.
-INGEST_LAG_S = 30
+TOKEN_S = 3600  # simulated seconds
+DOMAIN = "simulator"
+
+
+class _RefusedError(Exception):
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class DataApi:
@@ -22,7 +28,7 @@ class DataApi:
 
     def __init__(self, cloud: TerminalCloud) -> None:
         self._cloud = cloud
-        self._tokens: set[str] = set()
+        self._tokens: dict[str, datetime] = {}  # token → when it ends
 
     def routes(self) -> list[web.RouteDef]:
         """The routes under ``/API``."""
@@ -33,55 +39,97 @@ class DataApi:
         ]
 
     async def _log_in(self, request: web.Request) -> web.Response:
-        body = await request.json()
-        if not all(body.get(key) for key in ("username", "password", "domain")):
-            return web.json_response({"message": "username, password and domain are required"}, status=401)
+        try:
+            body = await _object(request)
+            if not all(body.get(key) for key in ("username", "password", "domain")):
+                raise _RefusedError(401, "username, password and domain are required")
+        except _RefusedError as refused:
+            return _answer(refused)
         token = secrets.token_hex(16)
-        self._tokens.add(token)
-        return web.json_response({"tokenId": token, "expiresIn": 3600})
+        self._tokens[token] = self._now() + timedelta(seconds=TOKEN_S)
+        return web.json_response({"tokenId": token, "expiresIn": TOKEN_S})
 
     async def _log_out(self, request: web.Request) -> web.Response:
-        self._tokens.discard(request.match_info["token"])
+        self._tokens.pop(request.match_info["token"], None)
         return web.Response(status=204)
 
     async def _data(self, request: web.Request) -> web.Response:
         scheme, _, rest = request.headers.get("Authorization", "").partition(" ")
-        if scheme != "CURO-TOKEN" or rest.removeprefix('token="').removesuffix('"') not in self._tokens:
-            return web.json_response({"message": "log in again"}, status=401)
-        body = await request.json()
-        since = int(body.get("query", {}).get("ingestTime", {}).get("from", 0))
-        rows = [row for row in self._rows() if row["ingestTime"] >= since]  # the boundary row comes again
-        offset, most = int(body.get("offset", 0)), int(body.get("maxResults", 100))
+        ends = self._tokens.get(rest.removeprefix('token="').removesuffix('"'))
+        try:
+            if scheme != "CURO-TOKEN" or ends is None or ends <= self._now():
+                raise _RefusedError(401, "log in again")
+            body = await _object(request)
+            if body.get("index") != "Transactions":
+                raise _RefusedError(400, "the index is Transactions")
+            rows = self._rows(body.get("query") or {})
+            offset, most = int(body.get("offset", 0)), int(body.get("maxResults", 100))
+        except _RefusedError as refused:
+            return _answer(refused)
+        except (AttributeError, TypeError, ValueError):
+            return _answer(_RefusedError(400, "the query cannot be read"))
         return web.json_response({"documents": rows[offset : offset + most], "total": len(rows)})
 
-    def _rows(self) -> list[dict[str, Any]]:
-        now = self._cloud.config.clock.now()
-        rows = []
+    def _rows(self, query: dict[str, Any]) -> list[dict[str, Any]]:
+        """``query``: ``complete``, and ``ingestTime`` with ``from`` and ``to``, both included: boundary rows repeat."""
+        bounds = query.get("ingestTime") or {}
+        first, last = int(bounds.get("from", 0)), int(bounds.get("to", 2**63))
+        found = []
         for terminal in self._cloud.terminals.values():
             for payment in terminal.payments.values():
-                ended = payment.committed_at or payment.at
-                ingested = ended + timedelta(seconds=INGEST_LAG_S)
-                if payment.state != AUTHORIZED and ingested <= now:
-                    rows.append(_row(payment, terminal.currency, int(ingested.timestamp() * 1000)))
-        return sorted(rows, key=lambda row: row["ingestTime"])
+                row = self._row(payment, terminal.currency)
+                if first <= row["ingestTime"] <= last and query.get("complete", row["complete"]) == row["complete"]:
+                    found.append(row)
+        now = _ms(self._now())
+        return sorted(
+            (row for row in found if row["ingestTime"] <= now), key=lambda row: (row["ingestTime"], row["id"])
+        )
+
+    def _row(self, payment: Payment, currency: str) -> dict[str, Any]:
+        """An ended payment's row counts from its end: the row of the open one is replaced, with a later ingestTime."""
+        lag = timedelta(seconds=self._cloud.config.ingest_lag_s)
+        ended = payment.ended_at is not None and payment.ended_at + lag <= self._now()
+        state = payment.state if ended else AUTHORIZED
+        committed = payment.committed_at if ended else None
+        return {
+            "id": payment.session_id,
+            "serialNumber": payment.serial,
+            "txnTimestamp": _ms(payment.at),
+            "authTimestamp": _ms(payment.at),
+            "commitTimestamp": _ms(committed) if committed else None,
+            "authorizedAmount": payment.authorized_amount,
+            "committedAmount": payment.final_amount if ended else None,
+            "currency": currency,
+            "ifd": payment.card.ifd,
+            "disposition": "APPROVED",
+            "state": "COMMITTED" if state == COMMITED else state,  # this API spells it with two Ts
+            "type": "PAYMENT",
+            "extra-TXN-MASKED-PAN": payment.card.masked_pan,
+            "brandName": payment.card.scheme.title(),
+            "paymentType": "CREDIT",
+            "siteDomain": DOMAIN,
+            "terminalDomain": DOMAIN,
+            "complete": ended,
+            "ingestTime": _ms((payment.ended_at if ended and payment.ended_at else payment.at) + lag),
+        }
+
+    def _now(self) -> datetime:
+        return self._cloud.config.clock.now()
 
 
-def _row(payment: Payment, currency: str, ingest_time: int) -> dict[str, Any]:
-    stamp = int(payment.at.timestamp() * 1000)
-    return {
-        "id": payment.session_id,
-        "serialNumber": payment.serial,
-        "txnTimestamp": stamp,
-        "authTimestamp": stamp,
-        "commitTimestamp": int(payment.committed_at.timestamp() * 1000) if payment.committed_at else None,
-        "authorizedAmount": payment.authorized_amount,
-        "committedAmount": payment.final_amount,
-        "currency": currency,
-        "ifd": "CONTACTLESS",
-        # This API spells it with two Ts.
-        "state": "COMMITTED" if payment.state == COMMITED else payment.state,
-        "extra-TXN-MASKED-PAN": payment.card.to_json(payment.serial)["maskedPan"],
-        "brandName": payment.card.scheme.title(),
-        "complete": True,
-        "ingestTime": ingest_time,
-    }
+async def _object(request: web.Request) -> dict[str, Any]:
+    try:
+        body = await request.json()
+    except ValueError:
+        raise _RefusedError(400, "not JSON") from None
+    if not isinstance(body, dict):
+        raise _RefusedError(400, "not a JSON object")
+    return body
+
+
+def _answer(refused: _RefusedError) -> web.Response:
+    return web.json_response({"message": str(refused)}, status=refused.status)
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)

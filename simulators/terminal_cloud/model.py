@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from urllib.parse import unquote
 
 FAMILIES = ("P66", "P66S", "P68", "Apollo", "Apollo Max", "Apollo Polar")
 AUTHORIZED, COMMITED, CANCELLED, FAILED, DECLINED = "AUTHORIZED", "COMMITED", "CANCELLED", "FAILED", "DECLINED"
 IDLE, READING, CARD = "IDLE", "READING", "CARD"
 
 _AIDS = {"visa": "A0000000031010", "mastercard": "A0000000041010", "amex": "A00000002501"}
+_FIRST_DIGITS = {"visa": "412345", "mastercard": "512345", "amex": "371234"}
+KINDS = ("plastic", "phone", "rfid", "qr")
 _IFD = {"plastic": "CONTACTLESS", "phone": "CONTACTLESS", "rfid": "CONTACTLESS", "qr": "QR_CODE"}
 
 
@@ -39,28 +41,43 @@ class Card:
 
     @property
     def card_id(self) -> str:
-        """64 hex characters."""
-        return hashlib.sha256(f"{self.kind}:{self.name}".encode()).hexdigest()
+        """What recognises it: 64 hex characters; for RFID and QR, as at Payter, the raw credential."""
+        mark = hashlib.sha256(f"{self.kind}:{self.name}".encode()).hexdigest()
+        return {"rfid": f"04{mark[:12]}".upper(), "qr": f"QR-{self.name}-{mark[:12]}"}.get(self.kind, mark)
 
     @property
-    def last_four(self) -> str:
-        """The digits that are shown."""
-        return f"{int(self.card_id[:8], 16) % 10_000:04d}"
+    def masked_pan(self) -> str:
+        """First six and last four digits, or "" for what has no number. The whole number exists nowhere."""
+        if self.kind in ("rfid", "qr"):
+            return ""
+        last_four = int(hashlib.sha256(self.card_id.encode()).hexdigest()[:8], 16) % 10_000
+        return f"{_FIRST_DIGITS[self.scheme]}******{last_four:04d}"
 
     @property
     def scheme(self) -> str:
-        """The scheme its name begins with; Mastercard for other names."""
+        """The scheme its name begins with; Mastercard for other names; "" for what is no bank card."""
+        if self.kind in ("rfid", "qr"):
+            return ""
         return next((scheme for scheme in _AIDS if self.name.startswith(scheme)), "mastercard")
+
+    @property
+    def aid(self) -> str:
+        """The EMV application, or ""."""
+        return _AIDS.get(self.scheme, "")
+
+    @property
+    def ifd(self) -> str:
+        """The interface that read it."""
+        return _IFD[self.kind]
 
     def to_json(self, serial: str) -> dict[str, Any]:
         """The wire's Card object."""
-        first = {"visa": "412345", "mastercard": "512345", "amex": "371234"}[self.scheme]
         return {
             "serialNumber": serial,
-            "ifd": _IFD[self.kind],
-            "aid": _AIDS[self.scheme],
+            "ifd": self.ifd,
+            "aid": self.aid,
             "cardId": self.card_id,
-            "maskedPan": f"{first}******{self.last_four}",
+            "maskedPan": self.masked_pan,
             "sessions": [],
         }
 
@@ -78,9 +95,14 @@ class Payment:
     state: str = AUTHORIZED
     final_amount: int | None = None
     committed_at: datetime | None = None
+    ended_at: datetime | None = None  # committed, cancelled, failed or expired, and forwarded by the terminal
     history: list[str] = field(default_factory=list)  # what was done to it, in order
     receipt_lines: list[str] = field(default_factory=list)
-    ingested_at: datetime | None = None  # Data API
+
+    @property
+    def card_id(self) -> str:
+        """The card that pays."""
+        return self.card.card_id
 
     def to_json(self) -> dict[str, Any]:
         """The wire's Session object."""
@@ -88,12 +110,12 @@ class Payment:
         return {
             "serialNumber": self.serial,
             "sessionId": self.session_id,
-            "cardId": self.card.card_id,
+            "cardId": self.card_id,
             "transactionTime": self.at.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3],
             "commitTime": self.committed_at.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "+0000"
             if self.committed_at
             else None,
-            "brand": _AIDS[self.card.scheme],
+            "brand": self.card.aid,
             "emvDate": self.at.strftime("%y%m%d"),
             "emvTime": self.at.strftime("%H%M%S"),
             "authorizedAmount": self.authorized_amount,
@@ -127,7 +149,7 @@ class Terminal:
     custom_screen: dict[str, Any] | None = None  # last /ui
     ui_callback_url: str = ""
     payments: dict[str, Payment] = field(default_factory=dict)
-    stored: list[str] = field(default_factory=list)  # done while offline, forwarded later
+    stored: list[str] = field(default_factory=list)  # ids of payments ended while offline, to be forwarded
     decline_next: int = 0
 
     def to_json(self) -> dict[str, Any]:
@@ -160,43 +182,58 @@ class Terminal:
             raise WireError(503, "Terminal is offline")
         self.state, self.card, self.message = IDLE, None, message
 
+    def show(self, screen: Any, callback_url: str) -> None:
+        """Put a custom screen over the reader's own: ``{id, type, properties}``, properties a flat string map."""
+        if not self.online:
+            raise WireError(503, "Terminal is offline")
+        if not self.family.startswith("Apollo"):
+            raise WireError(400, f"{self.family} has no screen for this")
+        if not isinstance(screen, dict) or not all(isinstance(screen.get(key), str) for key in ("id", "type")):
+            raise WireError(400, "id, type and properties are required")
+        properties = screen.get("properties")
+        if not isinstance(properties, dict) or not all(isinstance(value, str) for value in properties.values()):
+            raise WireError(400, "properties must be a flat map of strings")
+        self.custom_screen, self.ui_callback_url = screen, callback_url
+
     def authorize(self, message: str, now: datetime, always_declined: set[str]) -> Payment | None:
         """Turn the card that was read into a payment; None if it is declined."""
         if self.state != CARD or self.card is None:
             raise WireError(409, "No card has been read")
         card, self.card, self.state, self.message = self.card, None, IDLE, message
-        if self.decline_next or card.card_id in always_declined or not self.online:
-            self.decline_next = max(0, self.decline_next - 1)
+        if not self.online or card.card_id in always_declined or self.decline_next:
+            if self.online and card.card_id not in always_declined:
+                self.decline_next -= 1
             self.message = "Declined"  # the payment application's own words; uiMessage is for an approval
             return None
-        number = 1000 + len(self.payments) + secrets.randbelow(8999) * 100
-        payment = Payment(str(uuid.uuid4()), self.serial, card, self.authorized_amount, now, number)
+        payment = Payment(str(uuid.uuid4()), self.serial, card, self.authorized_amount, now, 1001 + len(self.payments))
         payment.history.append(f"authorized {self.authorized_amount}")
         self.payments[payment.session_id] = payment
         return payment
 
     def commit(self, session_id: str, amount: int, message: str, now: datetime) -> Payment:
-        """Capture, once."""
+        """Capture, once. Above the authorised amount, or nothing: the payment is FAILED."""
         payment = self._open(session_id)
         self.message = message
         if amount > payment.authorized_amount or amount <= 0:
-            payment.state = FAILED
-            payment.history.append(f"commit of {amount} failed")
-            return payment
-        payment.state, payment.final_amount, payment.committed_at = COMMITED, amount, now
-        payment.history.append(f"committed {amount}")
-        if not self.online:
-            self.stored.append(f"commit {session_id}")
-        return payment
+            return self._end(payment, FAILED, f"commit of {amount} failed", now)
+        payment.final_amount, payment.committed_at = amount, now
+        return self._end(payment, COMMITED, f"committed {amount}", now)
 
-    def cancel(self, session_id: str, message: str) -> Payment:
+    def cancel(self, session_id: str, message: str, now: datetime) -> Payment:
         """Release the hold."""
         payment = self._open(session_id)
         self.message = message
-        payment.state = CANCELLED
-        payment.history.append("cancelled")
-        if not self.online:
-            self.stored.append(f"cancel {session_id}")
+        return self._end(payment, CANCELLED, "cancelled", now)
+
+    def fail(self, session_id: str, call: str, now: datetime) -> Payment:
+        """The payment fails in ``call`` for a reason of the acquirer's."""
+        return self._end(self._open(session_id), FAILED, f"{call} failed", now)
+
+    def expire(self, session_id: str, now: datetime) -> Payment:
+        """The issuer lets the hold lapse, wherever the terminal is."""
+        payment = self._open(session_id)
+        payment.state, payment.ended_at = CANCELLED, now
+        payment.history.append("expired")
         return payment
 
     def payment(self, session_id: str) -> Payment:
@@ -210,6 +247,17 @@ class Terminal:
         payment = self.payment(session_id)
         if payment.state != AUTHORIZED:
             raise WireError(409, "Session already committed or cancelled")
+        return payment
+
+    def _end(self, payment: Payment, state: str, what: str, now: datetime) -> Payment:
+        """Confirmed at once; an offline terminal stores it, and only what was forwarded has really ended."""
+        payment.state = state
+        payment.history.append(what)
+        if self.online:
+            payment.ended_at = now
+        else:
+            payment.history.append("stored")
+            self.stored.append(payment.session_id)
         return payment
 
     # --- what people and the weather do -------------------------------------------------------------------------------
@@ -226,7 +274,21 @@ class Terminal:
         self.state, self.card, self.message, self.idle_text = IDLE, None, "", ""
         self.custom_screen, self.ui_callback_url = None, ""
 
-    def come_online(self) -> None:
+    def come_online(self, now: datetime) -> None:
         """Forward what was stored."""
         self.online = True
+        for session_id in self.stored:
+            self.payments[session_id].ended_at = now
+            self.payments[session_id].history.append("forwarded")
         self.stored.clear()
+
+    def choice(self, touched: str) -> str | None:
+        """The name of the item or button with that name or label; None if nothing of the kind can be touched."""
+        properties = (self.custom_screen or {}).get("properties", {})
+        names: list[str] = [key.split(".")[1] for key in properties if key.startswith(("items.", "buttons."))]
+        for name in names:
+            label: str | None = properties.get(f"items.{name}.label", properties.get(f"buttons.{name}.label"))
+            disabled = str(properties.get(f"items.{name}.disabled", "")).lower() == "true"
+            if not disabled and self.online and touched in (name, unquote(name), label):
+                return name
+        return None
