@@ -152,7 +152,11 @@ def decimal(value: Any) -> Decimal | None:
         number = Decimal(written)
     except InvalidOperation:  # an exponent beyond all measure
         return None
-    return number if abs(number) < Decimal(10) ** 15 else None
+    # By the exponent: comparing 9e999999999 is arithmetic, and overflows.
+    if -15 <= number.adjusted() < 15:
+        return number
+    # Zero for what is too small to matter, however it is written; None for what is too large to be true.
+    return Decimal(0) if number == 0 or number.adjusted() < 0 else None
 
 
 def objects(payload: Payload, name: str) -> list[Payload]:

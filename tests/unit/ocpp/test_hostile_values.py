@@ -10,7 +10,7 @@ import pytest
 
 from billing.pan import contains_pan
 from csms.ocpp import frames
-from csms.ocpp.dialect import StationContext, text, whole
+from csms.ocpp.dialect import StationContext, decimal, text, whole
 from csms.ocpp.schemas import MANY_VALUES, request_problems
 from sessions import facts
 from tests.wire.inbox import MemoryDirectory, RecordingInbox
@@ -131,6 +131,35 @@ async def test_a_finding_that_cannot_be_stored_is_let_go_and_tried_again() -> No
     await ctx.finding("schema", "second")
     await ctx.finding("schema", "third")
     assert [found.detail for found in inbox.of(facts.ConformanceFound)] == ["second"]
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("0.15005000000000002", "0.15005000000000002"),
+        (0.15005000000000002, "0.15005000000000002"),
+        (0.1, "0.1"),
+        (-3, "-3"),
+        ("1e3", "1E+3"),
+        ("999999999999999", "999999999999999"),
+        ("1e15", None),
+        ("9e999999999", None),
+        ("-9e999999999", None),
+        (1e300, None),
+        ("1e-999999999", "0"),
+        ("0e999999999", "0"),
+        ("NaN", None),
+        ("sNaN", None),
+        ("-Infinity", None),
+        ("9" * 41, None),
+        ("1,5", None),
+        (True, None),
+        (None, None),
+    ],
+)
+def test_numbers_are_read_as_written_if_they_can_be_true(said: object, read: str | None) -> None:
+    number = decimal(said)
+    assert (None if number is None else str(number)) == read
 
 
 def test_a_huge_broken_payload_is_refused_by_its_first_problem() -> None:
