@@ -75,6 +75,7 @@ class Outbox:
     async def _run(self) -> None:
         while True:
             self._wake.clear()
+            self._sleeps_until = None  # a timer that a commit brings while we look must wake us
             try:
                 for dispatched in await self._claim():
                     self._spawn(dispatched)

@@ -178,7 +178,12 @@ async def load_tariffs(connection: AsyncConnection) -> dict[str, Tariff]:
 async def counter(connection: AsyncConnection, name: str) -> int:
     """The counter's last number given out, locked until the commit; 0 for a new one."""
     query = select(t.counters.c.value).where(t.counters.c.name == name).with_for_update()
-    return int((await connection.execute(query)).scalar() or 0)
+    value = (await connection.execute(query)).scalar()
+    if value is None:  # there must be a row to lock, or two nodes would both begin at 1
+        begin = insert_for(connection)(t.counters).values(name=name, value=0)
+        await connection.execute(begin.on_conflict_do_nothing(index_elements=["name"]))
+        value = (await connection.execute(query)).scalar_one()
+    return int(value)
 
 
 async def set_counter(connection: AsyncConnection, name: str, value: int) -> None:

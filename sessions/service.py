@@ -25,7 +25,8 @@ from sessions import facts, rows
 from sessions.clock import Clock
 from sessions.codec import encode, kind_of
 from sessions.commands import AnyCommand
-from sessions.decide import cost_so_far, decide
+from sessions.cost import cost_so_far
+from sessions.decide import decide
 from sessions.directory import Outcome
 from sessions.facts import AnyFact, TokenStatus
 from sessions.receipts import sales_document
@@ -87,6 +88,7 @@ class Service:
         self._issuer_id = issuer_id
         self._public_url = public_url.rstrip("/")
         self._waiting: list[_Item] = []
+        self._writing: list[_Item] = []  # being committed
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self.on_commands: Callable[[Sequence[Dispatched], datetime | None], None] = lambda _now, _later: None
@@ -108,8 +110,8 @@ class Service:
 
     async def stop(self) -> None:
         """Write what waits, then stop."""
-        while self._waiting:
-            await asyncio.gather(*(item.answer for item in self._waiting), return_exceptions=True)
+        while pending := [item.answer for item in (*self._writing, *self._waiting) if not item.answer.done()]:
+            await asyncio.gather(*pending, return_exceptions=True)
         if self._writer is not None:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
@@ -136,6 +138,7 @@ class Service:
             items, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
             if not self._waiting:
                 self._wake.clear()
+            self._writing = items
             if items:
                 await self._commit_all(items)
 
@@ -255,7 +258,7 @@ class Service:
                     "station_id": fact.station_id,
                     "code": fact.code,
                     "action": fact.action,
-                    "detail": fact.detail[:1000],
+                    "detail": seen["detail"] if seen else fact.detail[:1000],
                     "occurrences": (seen["occurrences"] if seen else 0) + 1,
                     "first_at": now,
                     "last_at": now,
