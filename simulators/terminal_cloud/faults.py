@@ -25,6 +25,7 @@ CALL_FAULTS = (
     "not_found",  # 404
     "garbage",  # 200 and no JSON, the call has no effect
     "delay",  # takes effect, answered after delay_s real seconds
+    # A GET is answered in part before it is dropped: HTTP clients silently repeat one that got no answer at all.
     "drop_before",  # no effect, the connection is closed without an answer
     "apply_then_drop",  # takes effect, the connection is closed without an answer
 )

@@ -85,7 +85,7 @@ class Wire:
             late = self._late_answer(name, request, response)  # before anyone hears of the change
             await self._cloud.changed()
             if response is None or kind == "apply_then_drop":
-                return _hang_up(request)
+                return await _hang_up(request)
             if fault is not None and kind == "delay":
                 await asyncio.sleep(fault.delay_s)
             if late is not None:
@@ -249,8 +249,14 @@ def _ended(payment: Payment, request: web.Request) -> web.Response:
     return _json(payment)
 
 
-def _hang_up(request: web.Request) -> web.StreamResponse:
-    """Close the connection without an answer."""
-    if request.transport is not None:
+async def _hang_up(request: web.Request) -> web.StreamResponse:
+    """Close the connection without an answer; in the middle of one for a GET, which clients would repeat unseen."""
+    response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": "100"})
+    if request.method == "GET":
+        await response.prepare(request)
+        await response.write(b"{")
+        if request.transport is not None:
+            request.transport.close()
+    elif request.transport is not None:
         request.transport.abort()
-    return web.StreamResponse()
+    return response
