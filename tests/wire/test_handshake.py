@@ -280,12 +280,12 @@ async def test_a_new_socket_replaces_the_old_one(central: Central) -> None:
 async def test_what_the_old_socket_says_late_is_refused(central: Central) -> None:
     """It is sent again on the new one; a message must not come from two lines."""
     committed = asyncio.Event()
-    central.inbox.gate = lambda fact: committed if isinstance(fact, facts.StationBooted) else None
+    central.inbox.gate = lambda fact: committed if isinstance(fact, facts.ConformanceFound) else None
     old = await central.connect("CP1")
-    await old.send(2, "a", "BootNotification", BOOT)
-    await central.inbox.until(lambda: any(isinstance(fact, facts.StationBooted) for fact in central.inbox.waiting))
+    await old.send(3, "nobody-asked", {})  # noted, and not answered: no write to the closed line gives it away
+    await central.inbox.until(lambda: any(isinstance(fact, facts.ConformanceFound) for fact in central.inbox.waiting))
     start = {"connectorId": 1, "idTag": "ABCDEF", "meterStart": 0, "timestamp": "2026-11-23T11:00:00Z"}
-    await old.send(2, "b", "StartTransaction", start)  # lies in the buffer while the boot's commit is under way
+    await old.send(2, "b", "StartTransaction", start)  # lies in the buffer while that is committed
     await (await old.socket.ping())
     new = await central.connect("CP1")
     await new.ask("Heartbeat", {})
