@@ -90,7 +90,8 @@ def settings_for(directory: Path, speed: float, cloud_url: str, *, anchor: datet
             "organisation_number": "999 999 999",
             "vat_number": "NO 999 999 999 MVA",
         },
-        sessions={"connection_timeout_s": 120},
+        # In simulated seconds: on a slow computer half a minute of them is soon over.
+        sessions={"connection_timeout_s": 600, "choice_timeout_s": 600},
         tariffs=[
             {
                 "tariff_id": "DEMO",

@@ -14,8 +14,8 @@ from typing import Any
 
 from billing.payment import Payment
 from sessions import facts
+from sessions.charging import charging_state_reported
 from sessions.commands import AnyCommand, ConfigureStation, ShowOnTerminal, Timer
-from sessions.decide import charging_state_reported
 from sessions.directory import Admission, ArmState
 from sessions.facts import EvseStatus, Sample, TokenStatus
 from sessions.session import Origin, Policy, Session

@@ -16,7 +16,7 @@ from billing.receipt_html import CONTENT_SECURITY_POLICY, SessionStatus, StatusS
 from billing.receipt_pdf import render_pdf
 from sessions.clock import Clock
 from sessions.codec import decode_session
-from sessions.decide import cost_so_far
+from sessions.cost import cost_so_far
 from sessions.session import Session
 from sessions.tables import RUNNING, Charging
 from storage import schema as t

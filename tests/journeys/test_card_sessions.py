@@ -40,7 +40,9 @@ async def playing(
     """The system at speed, with one booted station of ``version``."""
     anchor = datetime.now(UTC)
     timed: dict[str, Any] = {"clock_speed": speed, "clock_anchor": anchor, "password": PASSWORD}
-    async with stage(database_url, **(timed | settings)) as on:
+    # Time runs fast, computers do not: nothing here may time out that a test does not want to see time out.
+    patient = {"connection_timeout_s": 3600, "choice_timeout_s": 3600} | settings.pop("sessions", {})
+    async with stage(database_url, sessions=patient, **(timed | settings)) as on:
         config = StationConfig(
             identity="CP",
             url=on.app.ocpp_url,
@@ -196,7 +198,8 @@ async def test_a_start_that_is_never_answered_and_happens(sqlite: str, version: 
 
 async def test_a_start_that_is_never_answered_and_never_happens(sqlite: str) -> None:
     quirks = Quirks(never_answer_remote_start=True, never_start=True)
-    async with playing(sqlite, "1.6", quirks=quirks, ocpp={"call_timeout_s": 0.2}) as (on, _):
+    timeouts: dict[str, Any] = {"ocpp": {"call_timeout_s": 0.2}, "sessions": {"connection_timeout_s": 120}}
+    async with playing(sqlite, "1.6", quirks=quirks, **timeouts) as (on, _):
         await on.tap("T1")
         await released(on)
 
@@ -387,7 +390,8 @@ async def test_an_apollo_asks_which_evse(sqlite: str) -> None:
 
 
 async def test_nobody_chooses(sqlite: str) -> None:
-    async with playing(sqlite, "2.0.1", families=("Apollo",), one_terminal=True) as (on, _):
+    soon = {"choice_timeout_s": 30}
+    async with playing(sqlite, "2.0.1", families=("Apollo",), one_terminal=True, sessions=soon) as (on, _):
         await on.tap("T1")
         session = await on.session(lambda s: s.closed_at is not None)
         assert session.end_reason == "no EVSE chosen"

@@ -27,6 +27,7 @@ from sessions.commands import Timer
 from sessions.facts import ChargingState
 from sessions.session import Authorisation, Origin, Session
 from sessions.tables import CHARGING_TABLE, Charging, ChargingEvent
+from sessions.work import Work
 from tests.unit.sessions.examples import (
     CARD,
     FREE,
@@ -376,11 +377,11 @@ BROKEN: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[Step, ...]]]
         HELD,
     ),
     "timers are forgotten": (
-        lambda p: p.setattr(decisions._Work, "timer", lambda *_args, **_more: None),
+        lambda p: p.setattr(Work, "timer", lambda *_args, **_more: None),
         HELD,
     ),
     "nobody is told": (
-        lambda p: p.setattr(decisions._Work, "flag", lambda *_: None),
+        lambda p: p.setattr(Work, "flag", lambda *_: None),
         OVERSHOT,
     ),
     "the rest of a hold stays in the books": (

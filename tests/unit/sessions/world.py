@@ -51,7 +51,8 @@ class World:
         if resolved and isinstance(fact, f.HoldReleased) and fact.payment_ref != ours:
             self.complaints.append("another hold's release resolved ours")
         self.session = decision.session
-        if isinstance(fact, f.DeadlineReached) and fact.timer == c.Timer.START and self.session.claim is not None:
+        starting = self.session.charging in {Charging.STARTING, Charging.START_UNKNOWN, Charging.ACCEPTED}
+        if isinstance(fact, f.DeadlineReached) and fact.timer == c.Timer.START and starting:
             self.complaints.append("the time to plug in is up, and the EVSE is still claimed")
         for command in decision.commands:
             if command.key not in self.asked:
