@@ -200,7 +200,7 @@ def session_row(session: Session) -> dict[str, Any]:
         "origin": session.origin.value,
         "station_id": place.station_id if place else None,
         "evse_id": place.evse_id if place else None,
-        "id_token": session.id_token.upper() or None,
+        "id_token": session.id_token.upper()[:64] or None,
         "remote_start_id": session.remote_start_id,
         "transaction_id": session.transaction_id,
         "terminal_serial": session.terminal_serial,

@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -67,6 +68,12 @@ class Stage:
         """Tap when the reader is ready."""
         await self.armed(serial)
         assert await self.cloud.tap(serial, card)
+
+    async def recorded_at(self, session_id: str) -> dict[str, datetime]:
+        """When each kind of fact of a session was committed."""
+        query = select(t.journal.c.kind, t.journal.c.recorded_at).where(t.journal.c.session_id == session_id)
+        async with reading(self.app.engine) as connection:
+            return {row.kind: row.recorded_at for row in await connection.execute(query)}
 
     async def receipts(self) -> list[SalesDocument]:
         """Every receipt, by number."""
