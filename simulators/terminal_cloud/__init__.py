@@ -20,9 +20,9 @@ What Payter has not documented and this simulator assumes (diff against the real
   only when the fault ``before_answer`` asks for it; the terminal-state callback is posted on
   online, offline and reboot;
 - ``PUT /webhook`` takes ``{"url": …}``, ``DELETE`` forgets it; both answer as ``GET`` does;
-- the Data API's ``query`` is ``{"complete": bool, "ingestTime": {"from": ms, "to": ms}}``, bounds included, rows sorted
-  by ``ingestTime`` ascending whatever ``sorts`` says; a payment has one row, replaced under a later ``ingestTime``
-  when it has ended; any credentials log in. The values of ``disposition``, ``type`` and ``paymentType`` are made up.
+- the Data API knows the filters ``term`` and ``range`` and an empty ``query`` alone; ``ingestTime`` is cut up to whole
+  seconds; a payment has one row, replaced under a later ``ingestTime`` when it has ended; any credentials log in. The
+  values of ``disposition``, ``type`` and ``paymentType`` are made up.
 """
 
 from simulators.terminal_cloud.cloud import TerminalCloud, TerminalCloudConfig

@@ -1,9 +1,14 @@
-"""A twin of the MyPayter Data API: transactions by ingest time, late, and with repeated boundary rows."""
+"""A twin of the MyPayter Data API: transactions by ingest time, late, and with repeated boundary rows.
+
+Seen at a public client [C]: filters ``{type: term, field, matches}`` and ``{type: range, field, from, to}``, bounds in
+epoch milliseconds and included; a range with the flag ``date`` is answered 500; times in rows are ISO 8601 in UTC.
+"""
 
 from __future__ import annotations
 
+import math
 import secrets
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -15,6 +20,8 @@ if TYPE_CHECKING:
 
 TOKEN_S = 3600  # simulated seconds
 DOMAIN = "simulator"
+_TIMES = ("ingestTime", "txnTimestamp", "authTimestamp", "commitTimestamp")
+_FIELDS = ("id", "serialNumber", "state", "complete", "currency", *_TIMES)
 
 
 class _RefusedError(Exception):
@@ -62,41 +69,40 @@ class DataApi:
             body = await _object(request)
             if body.get("index") != "Transactions":
                 raise _RefusedError(400, "the index is Transactions")
-            rows = self._rows(body.get("query") or {})
+            if body.get("query"):
+                raise _RefusedError(400, "only an empty query is simulated")
+            rows = [row for row in self._rows() if all(_passes(row, asked) for asked in body.get("filters") or [])]
+            for sort in reversed(body.get("sorts") or []):
+                name = _field(sort)
+                rows.sort(key=lambda row: (row[name] is not None, row[name] or 0), reverse=sort.get("asc") is False)
             offset, most = int(body.get("offset", 0)), int(body.get("maxResults", 100))
+            if offset < 0 or most < 0:
+                raise _RefusedError(400, "offset and maxResults are 0 or more")
         except _RefusedError as refused:
             return _answer(refused)
         except (AttributeError, TypeError, ValueError):
             return _answer(_RefusedError(400, "the query cannot be read"))
         return web.json_response({"documents": rows[offset : offset + most], "total": len(rows)})
 
-    def _rows(self, query: dict[str, Any]) -> list[dict[str, Any]]:
-        """``query``: ``complete``, and ``ingestTime`` with ``from`` and ``to``, both included: boundary rows repeat."""
-        bounds = query.get("ingestTime") or {}
-        first, last = int(bounds.get("from", 0)), int(bounds.get("to", 2**63))
-        found = []
-        for terminal in self._cloud.terminals.values():
-            for payment in terminal.payments.values():
-                row = self._row(payment, terminal.currency)
-                if first <= row["ingestTime"] <= last and query.get("complete", row["complete"]) == row["complete"]:
-                    found.append(row)
-        now = _ms(self._now())
-        return sorted(
-            (row for row in found if row["ingestTime"] <= now), key=lambda row: (row["ingestTime"], row["id"])
-        )
+    def _rows(self) -> list[dict[str, Any]]:
+        """What has been ingested until now, in the order in which it was."""
+        now = _iso(self._now())
+        terminals = self._cloud.terminals.values()
+        rows = [self._row(payment, each.currency) for each in terminals for payment in each.payments.values()]
+        return sorted((row for row in rows if row["ingestTime"] <= now), key=lambda row: (row["ingestTime"], row["id"]))
 
     def _row(self, payment: Payment, currency: str) -> dict[str, Any]:
         """An ended payment's row counts from its end: the row of the open one is replaced, with a later ingestTime."""
         lag = timedelta(seconds=self._cloud.config.ingest_lag_s)
-        ended = payment.ended_at is not None and payment.ended_at + lag <= self._now()
+        ended = payment.ended_at is not None and _second(payment.ended_at + lag) <= self._now()
         state = payment.state if ended else AUTHORIZED
         committed = payment.committed_at if ended else None
         return {
             "id": payment.session_id,
             "serialNumber": payment.serial,
-            "txnTimestamp": _ms(payment.at),
-            "authTimestamp": _ms(payment.at),
-            "commitTimestamp": _ms(committed) if committed else None,
+            "txnTimestamp": _iso(payment.at),
+            "authTimestamp": _iso(payment.at),
+            "commitTimestamp": _iso(committed) if committed else None,
             "authorizedAmount": payment.authorized_amount,
             "committedAmount": payment.final_amount if ended else None,
             "currency": currency,
@@ -110,7 +116,7 @@ class DataApi:
             "siteDomain": DOMAIN,
             "terminalDomain": DOMAIN,
             "complete": ended,
-            "ingestTime": _ms((payment.ended_at if ended and payment.ended_at else payment.at) + lag),
+            "ingestTime": _iso(_second((payment.ended_at if ended and payment.ended_at else payment.at) + lag)),
         }
 
     def _now(self) -> datetime:
@@ -131,5 +137,35 @@ def _answer(refused: _RefusedError) -> web.Response:
     return web.json_response({"message": str(refused)}, status=refused.status)
 
 
-def _ms(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)
+def _iso(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+def _second(moment: datetime) -> datetime:
+    """Rows are ingested together: cut up to the whole second, so that they share a boundary [A]."""
+    return datetime.fromtimestamp(math.ceil(moment.timestamp()), UTC)
+
+
+def _field(asked: Any) -> str:
+    name = asked.get("field") if isinstance(asked, dict) else None
+    if name not in _FIELDS:
+        raise _RefusedError(400, f"a filter or sort needs a field: {', '.join(_FIELDS)}")
+    return str(name)
+
+
+def _passes(row: dict[str, Any], asked: Any) -> bool:
+    """Whether a row passes one filter."""
+    name = _field(asked)
+    if asked.get("type") == "term":
+        return str(row[name]).lower() == str(asked.get("matches")).lower()
+    if asked.get("type") != "range" or name not in _TIMES:
+        raise _RefusedError(400, "a filter is of type term, or of type range over a time")
+    if "date" in asked:
+        raise _RefusedError(500, "Internal error")  # [C] the real one does not survive this flag
+    first, last = asked.get("from"), asked.get("to")
+    if any(bound is not None and type(bound) is not int for bound in (first, last)):
+        raise _RefusedError(400, "bounds are whole epoch milliseconds")
+    if row[name] is None:
+        return False
+    at_ms = round(datetime.fromisoformat(row[name]).timestamp() * 1000)
+    return (first is None or first <= at_ms) and (last is None or at_ms <= last)

@@ -1,130 +1,181 @@
-"""The Data API's twin: tokens, a cursor by ingest time, lag, and rows that come again."""
+"""The twin of the Data API: tokens, cursor, boundary rows, lag."""
 
-from __future__ import annotations
-
+import math
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from simulators.clock import SimClock
-from tests.unit.simulators.terminal_cloud.integrator import SERIAL, Integrator, integrator
+from simulators.terminal_cloud import TerminalCloud, TerminalCloudConfig
+from tests.unit.simulators.terminal_cloud.data_api_client import KEY, SERIAL, Integrator, integrator
+
+LOGIN = {"username": "u", "password": "p", "domain": "d"}
+COMPLETE = {"type": "term", "field": "complete", "matches": "true"}
 
 
-class HandClock(SimClock):
-    """Time that passes when the test says so."""
+class Standing(SimClock):
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.moment = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+        super().__init__(1.0, datetime(2026, 3, 1, 12, tzinfo=UTC))
+        self.shown = self.anchor
 
     def now(self) -> datetime:
-        return self.moment
-
-    def passes(self, seconds: float) -> None:
-        self.moment += timedelta(seconds=seconds)
+        return self.shown
 
 
-async def log_in(us: Integrator) -> str:
-    credentials = {"username": "u", "password": "p", "domain": "d"}
-    status, answer = await us.call("POST", "API/Auth", credentials)
-    assert status == 200
-    assert answer["expiresIn"] > 0
-    return str(answer["tokenId"])
+@pytest.fixture
+def clock() -> Standing:
+    return Standing()
 
 
-async def rows(us: Integrator, token: str, since: int = 0, **body: Any) -> list[dict[str, Any]]:
-    asked = {"index": "Transactions", "query": {"complete": True, "ingestTime": {"from": since}}} | body
+@pytest.fixture
+async def cloud(clock: Standing) -> AsyncIterator[TerminalCloud]:
+    config = TerminalCloudConfig(api_key=KEY, clock=clock, ingest_lag_s=30)
+    async with TerminalCloud(config) as running:
+        running.add_terminal(SERIAL, "P68", "SEK")
+        yield running
+
+
+@pytest.fixture
+async def payter(cloud: TerminalCloud) -> AsyncIterator[Integrator]:
+    async with integrator(cloud.base_url) as speaker:
+        yield speaker
+
+
+async def log_in(payter: Integrator) -> str:
+    async with payter.http.post(payter.base_url + "API/Auth", json=LOGIN) as answer:
+        assert answer.status == 200
+        token: str = (await answer.json())["tokenId"]
+        return token
+
+
+async def ask(
+    payter: Integrator, token: str, *filters: dict[str, Any], **more: Any
+) -> tuple[int, list[dict[str, Any]]]:
+    body = {
+        "index": "Transactions",
+        "query": "",
+        "maxResults": 100,
+        "offset": 0,
+        "sorts": [{"field": "ingestTime", "asc": True}],
+        "filters": list(filters),
+        "aggregations": [],
+    }
     headers = {"Authorization": f'CURO-TOKEN token="{token}"'}
-    async with us.http.post(us.cloud.base_url + "API/Data", json=asked, headers=headers) as response:
-        answer = await response.json()
-        assert response.status == 200, answer
-        documents: list[dict[str, Any]] = answer["documents"]
-        return documents
+    async with payter.http.post(payter.base_url + "API/Data", json=body | more, headers=headers) as answer:
+        return answer.status, (await answer.json()).get("documents", [])
 
 
-async def status_of(us: Integrator, token: str, body: Any) -> int:
-    headers = {"Authorization": f'CURO-TOKEN token="{token}"'}
-    async with us.http.post(us.cloud.base_url + "API/Data", json=body, headers=headers) as response:
-        return response.status
+async def pay(cloud: TerminalCloud, payter: Integrator, amount: int) -> str:
+    await payter.arm(5000)
+    await cloud.tap(SERIAL)
+    session_id: str = (await payter.ask("authorize")).body["sessionId"]
+    if amount:
+        await payter.ask(f"sessions/{session_id}/commit", commitAmount=amount)
+    return session_id
 
 
-async def test_rows_come_late_in_order_and_the_boundary_row_again() -> None:
-    clock = HandClock()
-    async with integrator(clock=clock, ingest_lag_s=30) as us:
-        token = await log_in(us)
-        first, second = await us.payment(card="visa-1"), await us.payment(card="visa-2")
-        clock.passes(60)
-        assert await rows(us, token) == []  # they are open
-        await us.post(f"sessions/{second}/commit", commitAmount=1234)
-        clock.passes(10)
-        await us.post(f"sessions/{first}/cancel")
-        clock.passes(19)
-        assert await rows(us, token) == []
-        clock.passes(1)
-        [row] = await rows(us, token)
-        assert (row["id"], row["state"], row["committedAmount"]) == (second, "COMMITTED", 1234)
-        assert (row["serialNumber"], row["currency"], row["complete"]) == (SERIAL, "NOK", True)
-        assert row["extra-TXN-MASKED-PAN"].count("*") == 6
-        assert row["commitTimestamp"] - row["authTimestamp"] == 60_000
-        assert row["ingestTime"] == row["commitTimestamp"] + 30_000
-        clock.passes(10)
-        again, new = await rows(us, token, since=row["ingestTime"])
-        assert again == row
-        assert (new["id"], new["state"], new["committedAmount"]) == (first, "CANCELLED", None)
-        assert await rows(us, token, since=new["ingestTime"]) == [new]
-        assert await rows(us, token, since=new["ingestTime"] + 1) == []
-        assert await rows(us, token, offset=1, maxResults=1) == [new]
-        assert await rows(us, token, maxResults=1) == [again]
+def from_ms(row: dict[str, Any]) -> dict[str, Any]:
+    start = int(datetime.fromisoformat(row["ingestTime"]).timestamp() * 1000)
+    return {"type": "range", "field": "ingestTime", "from": start}
 
 
-async def test_an_open_payment_is_an_incomplete_row_that_is_replaced() -> None:
-    clock = HandClock()
-    async with integrator(clock=clock) as us:
-        token = await log_in(us)
-        session_id = await us.payment()
-        clock.passes(30)
-        [row] = await rows(us, token, query={"complete": False})
-        assert (row["id"], row["state"], row["complete"]) == (session_id, "AUTHORIZED", False)
-        await us.post(f"sessions/{session_id}/commit", commitAmount=1)
-        clock.passes(30)
-        [later] = await rows(us, token, query={})
-        assert (later["id"], later["complete"]) == (session_id, True)
-        assert later["ingestTime"] > row["ingestTime"]
+async def test_rows_come_late_and_change(cloud: TerminalCloud, payter: Integrator, clock: Standing) -> None:
+    token = await log_in(payter)
+    session_id = await pay(cloud, payter, 0)
+    clock.shown += timedelta(seconds=29)
+    assert await ask(payter, token) == (200, [])
+    clock.shown += timedelta(seconds=1)
+    [row] = (await ask(payter, token))[1]
+    assert (row["id"], row["complete"], row["state"], row["currency"]) == (session_id, False, "AUTHORIZED", "SEK")
+    assert (await ask(payter, token, COMPLETE))[1] == []
+    await payter.ask(f"sessions/{session_id}/commit", commitAmount=42)
+    clock.shown += timedelta(seconds=30)
+    [row] = (await ask(payter, token, COMPLETE))[1]
+    assert (row["state"], row["committedAmount"], row["disposition"]) == ("COMMITTED", 42, "APPROVED")
+    assert row["ingestTime"] == "2026-03-01T12:01:00.000Z"
+    assert "*" in row["extra-TXN-MASKED-PAN"]
 
 
-async def test_what_a_terminal_stored_is_not_known_before_it_is_forwarded() -> None:
-    clock = HandClock()
-    async with integrator(clock=clock) as us:
-        token = await log_in(us)
-        session_id = await us.payment()
-        await us.cloud.set_online(SERIAL, False)
-        await us.post(f"sessions/{session_id}/commit", commitAmount=1)
-        clock.passes(3000)
-        assert await rows(us, token) == []
-        await us.cloud.set_online(SERIAL, True)
-        clock.passes(30)
-        assert [row["id"] for row in await rows(us, token)] == [session_id]
+async def test_the_cursor_repeats_the_boundary_and_misses_nothing(
+    cloud: TerminalCloud, payter: Integrator, clock: Standing
+) -> None:
+    token = await log_in(payter)
+    ids = set()
+    for batch in range(3):
+        clock.shown += timedelta(seconds=10)
+        ids |= {await pay(cloud, payter, 100 + batch) for _ in range(2)}
+    clock.shown += timedelta(minutes=5)
+    seen: list[str] = []
+    cursor: list[dict[str, Any]] = []
+    while True:
+        _, rows = await ask(payter, token, COMPLETE, *cursor, maxResults=3)
+        seen += [row["id"] for row in rows]
+        following = [from_ms(rows[-1])]
+        if following == cursor:
+            break
+        cursor = following
+    assert set(seen) == ids
+    assert len(seen) > len(ids)  # rows of the boundary came again
+    _, pages = await ask(payter, token, COMPLETE, maxResults=4, offset=4)
+    assert len(pages) == 2
 
 
-async def test_a_token_ends_by_itself_and_on_request() -> None:
-    clock = HandClock()
-    asked = {"index": "Transactions"}
-    async with integrator(clock=clock) as us:
-        assert await status_of(us, "made-up", asked) == 401
-        kept, dropped = await log_in(us), await log_in(us)
-        assert (await us.call("DELETE", f"API/Auth/{dropped}"))[0] == 204
-        assert await status_of(us, dropped, asked) == 401
-        assert await status_of(us, kept, asked) == 200
-        clock.passes(3600)
-        assert await status_of(us, kept, asked) == 401
-        assert (await us.call("POST", "API/Auth", {"username": "u"}))[0] == 401
+async def test_what_is_stored_offline_is_ingested_once_forwarded(
+    cloud: TerminalCloud, payter: Integrator, clock: Standing
+) -> None:
+    token = await log_in(payter)
+    session_id = await pay(cloud, payter, 0)
+    await cloud.set_online(SERIAL, False)
+    assert (await payter.ask(f"sessions/{session_id}/commit", commitAmount=7)).body["state"] == "COMMITED"
+    clock.shown += timedelta(minutes=30)
+    assert [row["state"] for row in (await ask(payter, token))[1]] == ["AUTHORIZED"]
+    await cloud.set_online(SERIAL, True)
+    clock.shown += timedelta(seconds=30)
+    assert [row["state"] for row in (await ask(payter, token, COMPLETE))[1]] == ["COMMITTED"]
+
+
+async def test_tokens_end(payter: Integrator, clock: Standing) -> None:
+    assert (await ask(payter, "made-up"))[0] == 401
+    token = await log_in(payter)
+    clock.shown += timedelta(hours=1)
+    assert (await ask(payter, token))[0] == 401
+    token = await log_in(payter)
+    async with payter.http.delete(payter.base_url + f"API/Auth/{token}") as answer:
+        assert answer.status == 204
+    assert (await ask(payter, token))[0] == 401
+
+
+@pytest.mark.parametrize("wrong", [{"password": ""}, {"domain": ""}, {"username": None}])
+async def test_a_wrong_login_is_refused(payter: Integrator, wrong: dict[str, Any]) -> None:
+    async with payter.http.post(payter.base_url + "API/Auth", json=LOGIN | wrong) as answer:
+        assert answer.status == 401
 
 
 @pytest.mark.parametrize(
-    "body",
-    [[], {}, {"index": "Other"}, {"index": "Transactions", "offset": "x"}, {"index": "Transactions", "query": 5}],
+    ("filters", "more", "status"),
+    [
+        ([{"type": "range", "field": "ingestTime", "from": 0, "date": True}], {}, 500),
+        ([{"type": "range", "field": "ingestTime", "from": "yesterday"}], {}, 400),
+        ([{"type": "range", "field": "ingestTime", "from": math.pi}], {}, 400),
+        ([{"type": "prefix", "field": "id"}], {}, 400),
+        ([{"type": "term", "field": "nothing", "matches": "x"}], {}, 400),
+        ([], {"index": "Terminals"}, 400),
+        ([], {"query": "state:COMMITTED"}, 400),
+        ([], {"maxResults": -1}, 400),
+    ],
 )
-async def test_a_question_that_makes_no_sense_is_400(body: Any) -> None:
-    async with integrator() as us:
-        assert await status_of(us, await log_in(us), body) == 400
+async def test_what_is_not_understood_is_refused(
+    cloud: TerminalCloud,
+    payter: Integrator,
+    clock: Standing,
+    filters: list[dict[str, Any]],
+    more: dict[str, Any],
+    status: int,
+) -> None:
+    await pay(cloud, payter, 100)
+    clock.shown += timedelta(minutes=5)
+    assert (await ask(payter, await log_in(payter), *filters, **more))[0] == status
