@@ -41,7 +41,8 @@ check: $(READY) ## lint, formatting, types, floors
 
 docs: $(READY) ## write the generated pages of docs/ anew
 	@$(BIN)/python -m csms.settings_doc > docs/settings.md
-	@$(BIN)/python -m sessions.states_doc > docs/states.md
+	@$(BIN)/python -m sessions.states_doc states > docs/states.md
+	@$(BIN)/python -m sessions.states_doc facts > docs/facts-and-commands.md
 
 lock: $(READY) ## resolve the dependencies anew and lock them
 	@$(BIN)/python -m pip install -q uv
