@@ -4,6 +4,9 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# uv is kept apart: it is needed to lock, not to run.
+TOOLS := $(VENV)/tools
+LOCK := pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 # Most tests wait for sockets and databases, not for the processor.
 WORKERS ?= 4
 
@@ -15,14 +18,18 @@ help: ## list the targets
 
 setup: $(READY) ## install everything into .venv
 
-$(READY): requirements-dev.lock pyproject.toml
-	@test -n "$(PYTHON)" || { echo "Tapvolt needs Python 3.11 or newer: install it, or say make PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing the locked packages into $(VENV) …"
+$(READY): requirements-dev.lock pyproject.toml | $(BIN)/python
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip -q
+	@echo "installing the locked packages into $(VENV) …"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
-	@touch $(READY)
+	@touch $@
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "Tapvolt needs Python 3.11 or newer: install it, or say make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "$(PYTHON) cannot make a venv: install its venv package (Debian: python3.11-venv)" >&2; exit 1; }
 
 demo: $(READY) ## play paid sessions from tap to receipt; exits 0 if everything came out right
 	@$(BIN)/tapvolt demo
@@ -44,10 +51,13 @@ docs: $(READY) ## write the generated pages of docs/ anew
 	@$(BIN)/python -m sessions.states_doc states > docs/states.md
 	@$(BIN)/python -m sessions.states_doc facts > docs/facts-and-commands.md
 
-lock: $(READY) ## resolve the dependencies anew and lock them
-	@$(BIN)/python -m pip install -q uv
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml -o requirements.lock
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --group dev -o requirements-dev.lock
+lock: $(TOOLS)/bin/uv ## resolve the dependencies anew and lock them
+	@$< $(LOCK) pyproject.toml -o requirements.lock
+	@$< $(LOCK) pyproject.toml --group dev -o requirements-dev.lock
+
+$(TOOLS)/bin/uv: | $(BIN)/python
+	@$(BIN)/python -m venv $(TOOLS)
+	@$(TOOLS)/bin/python -m pip install -q --disable-pip-version-check uv
 
 clean: ## remove what was installed and generated
 	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis
