@@ -116,6 +116,11 @@ async def record(ctx: StationContext, action: str, payload: Payload) -> None:
     )
 
 
+def stamp(at: datetime) -> str:
+    """RFC 3339 with milliseconds, as stations expect it."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 # --- reading payloads that may be wrong -------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -23,10 +23,12 @@ from csms.ocpp.dialect import (
     moment,
     objects,
     record,
+    stamp,
     stamped,
     text,
     whole,
 )
+from csms.ocpp.limit import schedule, tx_profile
 from csms.ocpp.options import OcppOptions
 from sessions import facts
 from sessions.commands import StartCharging
@@ -253,11 +255,6 @@ V16 = Dialect(
 )
 
 
-def stamp(at: datetime) -> str:
-    """RFC 3339 with milliseconds, as stations expect it."""
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def content_key(what: str, station_id: str, content: Any) -> str:
     """A fact's key from what the message says: message ids repeat, and a resend has a new one."""
     canonical = orjson.dumps(content, option=orjson.OPT_SORT_KEYS, default=str)
@@ -298,22 +295,10 @@ def samples(meter_value: list[Payload], otherwise: datetime) -> tuple[Sample, ..
 def remote_start(command: StartCharging, now: datetime) -> Payload:
     """§5.11. Always with the connector. The profile is TxProfile without a transaction id, bounded by the hold."""
     payload: Payload = {"idTag": command.id_token, "connectorId": command.evse_id}
-    if command.limit_w and command.limit_s:
-        payload["chargingProfile"] = {
-            "chargingProfileId": command.remote_start_id,
-            "stackLevel": 0,
-            "chargingProfilePurpose": "TxProfile",
-            "chargingProfileKind": "Relative",
-            "validTo": stamp(now + timedelta(days=7)),
-            "chargingSchedule": {
-                "chargingRateUnit": "W",
-                # A profile that ends sets the charge free; a last period of nothing holds it back.
-                "chargingSchedulePeriod": [
-                    {"startPeriod": 0, "limit": command.limit_w},
-                    {"startPeriod": command.limit_s, "limit": 0},
-                ],
-            },
-        }
+    profile = tx_profile(command, now)
+    if profile is not None:
+        own = {"chargingProfileId": command.remote_start_id, "chargingSchedule": schedule(command)}
+        payload["chargingProfile"] = profile | own
     return payload
 
 

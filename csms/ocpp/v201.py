@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -18,12 +18,14 @@ from csms.ocpp.dialect import (
     moment,
     objects,
     record,
+    stamp,
     stamped,
     text,
     whole,
 )
+from csms.ocpp.limit import schedule, tx_profile
 from csms.ocpp.options import OcppOptions
-from csms.ocpp.v16 import content_key, heartbeat, kept, stamp
+from csms.ocpp.v16 import content_key, heartbeat, kept
 from sessions import facts
 from sessions.commands import StartCharging
 from sessions.directory import Outcome
@@ -252,25 +254,10 @@ def request_start(command: StartCharging, now: datetime) -> Payload:
         "remoteStartId": command.remote_start_id,
         "evseId": command.evse_id,
     }
-    if command.limit_w and command.limit_s:
-        payload["chargingProfile"] = {
-            "id": command.remote_start_id,
-            "stackLevel": 0,
-            "chargingProfilePurpose": "TxProfile",
-            "chargingProfileKind": "Relative",
-            "validTo": stamp(now + timedelta(days=7)),
-            "chargingSchedule": [
-                {
-                    "id": 1,
-                    "chargingRateUnit": "W",
-                    # A profile that ends sets the charge free; a last period of nothing holds it back.
-                    "chargingSchedulePeriod": [
-                        {"startPeriod": 0, "limit": command.limit_w},
-                        {"startPeriod": command.limit_s, "limit": 0},
-                    ],
-                }
-            ],
-        }
+    profile = tx_profile(command, now)
+    if profile is not None:
+        own = {"id": command.remote_start_id, "chargingSchedule": [{"id": 1} | schedule(command)]}
+        payload["chargingProfile"] = profile | own
     return payload
 
 
