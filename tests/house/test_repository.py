@@ -17,7 +17,8 @@ from tests.house.repository import ROOMS, ROOT, texts
 
 TEXTS = texts()
 PAGES = {name: text for name, text in TEXTS.items() if name.endswith(".md") and not name.startswith("tests/")}
-MACHINE = re.compile(r"/work[/]|/root[/]|/home[/]\w|/Users[/]\w|[Pp]ythonhosted[.]|pypi[.]org|index[-]url|extra[-]index")
+FOLDERS = r"/work[/]|/root[/]|/home[/]\w|/Users[/]\w"
+MACHINE = re.compile(FOLDERS + r"|[Pp]ythonhosted[.]|pypi[.]org|index[-]url|extra[-]index")
 EXAMPLE = (ROOT / "deploy" / "tapvolt.toml").read_text(encoding="utf-8")
 
 
