@@ -13,6 +13,8 @@ import pytest
 from billing.pan import contains_pan, redact_pans
 from csms.cli import _parser
 from csms.settings import load_settings
+from simulators.station import console
+from simulators.terminal_cloud.faults import CALL_FAULTS, CALLBACK_FAULTS, CALLS
 from tests.house.repository import ROOMS, ROOT, texts
 
 TEXTS = texts()
@@ -96,7 +98,23 @@ def test_the_readme_begins_with_the_two_commands() -> None:
 
 @pytest.mark.parametrize(("page", "line"), shell_commands())
 def test_the_pages_commands_exist(page: str, line: str) -> None:
-    _parser().parse_args(shlex.split(line)[1:])
+    words = shlex.split(line.replace("$NOW", "2026-01-01T00:00:00+00:00"))
+    _parser().parse_args(words[1:])
+
+
+def test_operators_are_told_what_each_flag_means() -> None:
+    """A flag without a line in docs/operators.md sends an operator to the source code."""
+    code = "\n".join(text for name, text in TEXTS.items() if name.startswith("sessions/"))
+    raised = set(re.findall(r'\.flags?(?:\(|, )"([a-z-]+)"', code)) | {"undecidable", "settled-provisionally"}
+    explained = set(re.findall(r"`([a-z_-]+)`", PAGES["docs/operators.md"]))
+    assert {"late-start", "energy-unproven", "register-fell", "capture-failed"} <= raised
+    assert raised - explained == set()
+
+
+@pytest.mark.parametrize("table", [console.TABLE, dict.fromkeys((*CALLS, *CALL_FAULTS, *CALLBACK_FAULTS))])
+def test_engineers_are_told_every_command_and_fault_of_the_simulators(table: dict[str, object]) -> None:
+    quoted = " ".join(re.findall(r"`([^`\n]+)`", PAGES["docs/simulators.md"])).split()
+    assert [name for name in table if name not in quoted] == []
 
 
 @pytest.mark.parametrize("page", sorted(PAGES))
