@@ -6,11 +6,9 @@ import contextlib
 import logging
 import socket
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from aiohttp import web
-from sqlalchemy import make_url
 
 from bridge.bridge import Bridge
 from bridge.none import NoTerminals
@@ -29,7 +27,7 @@ from sessions.doers import Doers
 from sessions.outbox import Outbox
 from sessions.ports import TerminalPort
 from sessions.service import Service
-from storage.engine import create_engine
+from storage.engine import async_url, create_engine, make_folder
 from storage.upgrade import require_newest, upgrade
 
 log = logging.getLogger(__name__)
@@ -91,7 +89,11 @@ class App:
         await prepare_database(self)
         await provision(self.engine, self.settings)
         await self.service.start()
-        await self.ocpp.start()
+        try:
+            await self.ocpp.start()
+        except OSError as error:
+            where = f"{self.settings.ocpp.host}:{self.settings.ocpp.port}"
+            raise OSError(f"cannot listen for stations on {where} ({error}); see ocpp.host and ocpp.port") from error
         await self._serve_http()
         await self.outbox.start()
         if self.bridge is not None:
@@ -130,10 +132,9 @@ class App:
 
 async def prepare_database(app: App) -> None:
     """The embedded database is brought up to date by itself; a server's is only checked (`tapvolt db upgrade`)."""
-    url = make_url(app.settings.database_url)
-    if url.get_backend_name() == "sqlite":
-        if url.database and url.database != ":memory:":
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    url = app.settings.database_url
+    if async_url(url).get_backend_name() == "sqlite":
+        make_folder(url)
         await upgrade(app.engine)
     else:
         await require_newest(app.engine)
@@ -171,7 +172,12 @@ def ocpp_options(settings: Settings) -> OcppOptions:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family)
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise OSError(
+            f"cannot listen for HTTP on {host}:{port} ({error.strerror}); see http.host and http.port"
+        ) from error
 
 
 def _with_port(url: str, port: int, *, assigned: bool) -> str:

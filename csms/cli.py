@@ -8,19 +8,22 @@ import contextlib
 import logging
 import signal
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import orjson
 from pydantic import BaseModel, SecretStr
 from sqlalchemy import make_url, select, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.pan import redact_pans
 from csms.settings import Settings, SettingsError, load_settings
 from sessions.directory import Admission
 from storage import schema as t
-from storage.engine import create_engine, reading, writing
-from storage.upgrade import SchemaError, upgrade
+from storage.engine import create_engine, make_folder, reading, writing
+from storage.upgrade import SchemaError, require_newest, upgrade
 
 DEFAULT_CONFIG = Path("tapvolt.toml")
 
@@ -33,10 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     except SettingsError as error:
         print(f"tapvolt: these settings cannot be used:\n{error}", file=sys.stderr)
         return 2
-    except SchemaError as error:
-        print(f"tapvolt: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
+    except (SchemaError, DatabaseError, OSError) as error:
         print(f"tapvolt: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -115,6 +115,26 @@ def _add_simulators(simulators: Any) -> None:
     cloud.set_defaults(run=cloud_cli.run)
 
 
+class DatabaseError(RuntimeError):
+    """The database cannot be used; the text says which, and what to do."""
+
+
+@contextlib.asynccontextmanager
+async def _database(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """The database of the settings; what goes wrong with it comes out as a `DatabaseError`."""
+    url = make_url(settings.database_url)
+    engine = create_engine(settings.database_url)
+    try:
+        make_folder(settings.database_url)
+        yield engine
+    except (SQLAlchemyError, OSError) as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        shown = url.render_as_string(hide_password=True)
+        raise DatabaseError(f"the database {shown} cannot be used: {reason}. Check database_url.") from error
+    finally:
+        await engine.dispose()
+
+
 def _settings(args: argparse.Namespace) -> Settings:
     path: Path | None = args.config
     if path is None and DEFAULT_CONFIG.exists():
@@ -151,6 +171,8 @@ def _serve(args: argparse.Namespace) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             with contextlib.suppress(NotImplementedError):
                 loop.add_signal_handler(number, stopped.set)
+        async with _database(settings) as engine, reading(engine):
+            pass  # it answers; a wrong address is said in a sentence
         async with running(settings) as app:
             print(f"stations: ws://{settings.ocpp.host}:{app.ocpp.port}{settings.ocpp.path}/<station id>", flush=True)
             print(f"HTTP: {app.public_url}", flush=True)
@@ -184,14 +206,8 @@ def _db_upgrade(args: argparse.Namespace) -> int:
     settings = _settings(args)
 
     async def run() -> tuple[str | None, str]:
-        url = make_url(settings.database_url)
-        if url.get_backend_name() == "sqlite" and url.database:
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(settings.database_url)
-        try:
+        async with _database(settings) as engine:
             return await upgrade(engine)
-        finally:
-            await engine.dispose()
 
     before, after = asyncio.run(run())
     print(
@@ -226,12 +242,10 @@ def _station_list(args: argparse.Namespace) -> int:
     settings = _settings(args)
 
     async def run() -> list[Any]:
-        engine = create_engine(settings.database_url)
-        try:
+        async with _database(settings) as engine:
+            await require_newest(engine)
             async with reading(engine) as connection:
                 return list((await connection.execute(select(t.stations).order_by(t.stations.c.station_id))).all())
-        finally:
-            await engine.dispose()
 
     rows = asyncio.run(run())
     if not rows:
@@ -247,16 +261,14 @@ def _station_verdict(args: argparse.Namespace) -> int:
     settings = _settings(args)
 
     async def run() -> int:
-        engine = create_engine(settings.database_url)
-        try:
+        async with _database(settings) as engine:
+            await require_newest(engine)
             async with writing(engine) as connection:
                 which = t.stations.c.station_id == args.station_id
                 changed = await connection.execute(
                     update(t.stations).where(which).values(admission=args.admission.value)
                 )
                 return int(changed.rowcount)
-        finally:
-            await engine.dispose()
 
     if not asyncio.run(run()):
         print(f"tapvolt: no station {args.station_id!r} is known; see `tapvolt station list`", file=sys.stderr)

@@ -6,6 +6,7 @@ and a test fails when it is stale. A wrong setting stops the start with a senten
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from datetime import datetime
@@ -406,10 +407,24 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
             raise SettingsError(f"There is no settings file {path}. Give another with --config.") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"{path} is not valid TOML: {error}") from None
+    unknown = _unknown_in_environment()
+    if unknown:
+        raise SettingsError("\n".join(f"{name}: there is no such setting; see docs/settings.md." for name in unknown))
     try:
         return Settings(**(values | overrides))
     except ValidationError as error:
         raise SettingsError("\n".join(_sentence(problem) for problem in error.errors())) from None
+
+
+#: What else is called TAPVOLT_…: the simulators' secrets, and the tests' fail points.
+_NOT_SETTINGS = frozenset({"failpoint", "failpoint_log", "sim_api_key", "station_password"})
+
+
+def _unknown_in_environment() -> list[str]:
+    """A misspelt name in the environment would be passed over in silence."""
+    names = (name for name in os.environ if name.upper().startswith(ENV_PREFIX))
+    known = _NOT_SETTINGS | Settings.model_fields.keys()
+    return sorted(name for name in names if name[len(ENV_PREFIX) :].lower().split("__")[0] not in known)
 
 
 def _sentence(problem: Any) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event, make_url
@@ -34,6 +35,13 @@ def async_url(url: str) -> URL:
             f"Database {backend!r} is not supported; use sqlite:///path or postgresql://user@host/name."
         )
     return parsed.set(drivername=_DRIVERS[backend])
+
+
+def make_folder(url: str) -> None:
+    """Make the folder that a SQLite file of ``url`` lies in; nothing for other databases. OSError if it cannot be."""
+    parsed = async_url(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database and parsed.database != ":memory:":
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
 
 
 def create_engine(url: str) -> AsyncEngine:
