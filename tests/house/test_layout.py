@@ -15,6 +15,40 @@ VAGUE = {"utils", "util", "helpers", "helper", "manager", "data", "misc", "commo
 LONGEST = 500
 
 
+#: What each room may import of the house. The contracts below know layers; a room as such is none to them.
+MAY_IMPORT = {
+    "storage": {"storage"},
+    "billing": {"billing", "storage"},
+    "sessions": {"sessions", "billing", "storage"},
+    "bridge": {"bridge", "sessions", "billing", "storage"},
+    "csms": {"csms", "bridge", "sessions", "billing", "storage"},
+    "simulators": {"simulators"},
+}
+MAY_IMPORT_SIMULATORS = {"csms/cli.py", "csms/demo.py"}
+
+
+def rooms_imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+    return {name.partition(".")[0] for name in names} & set(ROOMS)
+
+
+def test_rooms_import_only_what_is_below_them() -> None:
+    wrong = {}
+    for path in house_code():
+        name = path.relative_to(ROOT).as_posix()
+        above = rooms_imported(path) - MAY_IMPORT[name.split("/")[0]]
+        if name in MAY_IMPORT_SIMULATORS:
+            above -= {"simulators"}
+        if above:
+            wrong[name] = above
+    assert wrong == {}
+
+
 def test_the_floors_hold() -> None:
     command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
