@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     _config_argument(listed)
     listed.set_defaults(run=_station_list)
     for name, admission in (("approve", Admission.ACCEPTED), ("refuse", Admission.REFUSED)):
-        verdict = station_commands.add_parser(name, help=f"{name} a station; it learns of it when it connects again")
+        verdict = station_commands.add_parser(name, help=f"{name} a station; it takes effect with its next message")
         verdict.add_argument("station_id", help="its identity, as `tapvolt station list` shows it")
         _config_argument(verdict)
         verdict.set_defaults(run=_station_verdict, admission=admission)
@@ -273,7 +273,7 @@ def _station_verdict(args: argparse.Namespace) -> int:
     if not asyncio.run(run()):
         print(f"tapvolt: no station {args.station_id!r} is known; see `tapvolt station list`", file=sys.stderr)
         return 1
-    print(f"{args.station_id}: {args.admission.value}; it takes effect when the station connects again")
+    print(f"{args.station_id}: {args.admission.value}; in effect from its next boot notification")
     return 0
 
 

@@ -274,7 +274,9 @@ class Settings(BaseSettings):
         "sqlite:///var/tapvolt.sqlite3",
         description="`sqlite:///path` (embedded) or `postgresql://user:password@host/name`. May hold a secret.",
     )
-    node: str = Field("node-1", description="This process's name. Two processes on one database need two names.")
+    node: str = Field(
+        "node-1", description="This process's name, a text: what it had in hand when it died is its own again."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
     clock_speed: float = Field(
         1.0, gt=0, description="Development only: time runs this many times faster, in step with the simulators."
