@@ -19,6 +19,8 @@ from csms.ocpp.server import OcppServer
 from csms.ocpp.station_port import OcppStationPort
 from csms.provision import provision
 from csms.settings import PayterSettings, Settings
+from csms.stations.calls import CallDoer, CallStation
+from csms.stations.nouns import keepers
 from csms.web.health import health_routes
 from csms.web.receipts import ReceiptPages
 from sessions.clock import Clock, SystemClock
@@ -53,18 +55,21 @@ class App:
             node=settings.node,
             issuer_id=settings.issuer.issuer_id,
             public_url=self.public_url,
+            keepers=keepers(),
         )
         self.ocpp = OcppServer(ocpp_options(settings), self.service, self.directory, self.clock.now)
+        self.stations = OcppStationPort(self.ocpp)
         self.bridge = self._bridge(settings.payter) if settings.payter else None
         terminals: TerminalPort = self.bridge.port if self.bridge else NoTerminals()
         doers = Doers(
             self.service,
             self.engine,
             self.clock,
-            stations=OcppStationPort(self.ocpp),
+            stations=self.stations,
             terminals=terminals,
             retry_delay_s=retry_delay_s,
         )
+        doers.add(CallStation, CallDoer(self.service, self.stations, self.clock.now))
         self.outbox = Outbox(self.engine, self.clock, node=settings.node, do=doers, lane_of=doers.lane)
         self.service.on_commands = self.outbox.take
         self._http: web.AppRunner | None = None

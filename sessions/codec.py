@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_args
 
 from pydantic import TypeAdapter
 
 from sessions import commands, facts
-from sessions.commands import AnyCommand
-from sessions.facts import AnyFact
+from sessions.commands import Command
+from sessions.facts import Fact
 from sessions.session import Session
 
 T = TypeVar("T")
@@ -40,25 +40,36 @@ def decode_session(text: str) -> Session:
     return decode(Session, text)
 
 
-def kind_of(value: AnyFact | AnyCommand) -> str:
+#: Every fact and command that can be stored, by the name it is stored under.
+_KINDS: dict[str, type[Any]] = {
+    kind.__name__: kind for union in (facts.AnyFact, commands.AnyCommand) for kind in get_args(union)
+}
+
+
+def register(kind: type[T]) -> type[T]:
+    """Class decorator: let a room above store its own facts and commands. Names are unique across the house."""
+    _KINDS[kind.__name__] = kind
+    return kind
+
+
+def kind_of(value: Fact | Command) -> str:
     """The name a fact or command is stored under."""
     return type(value).__name__
 
 
-def decode_fact(kind: str, text: str) -> AnyFact:
+def decode_fact(kind: str, text: str) -> Fact:
     """Return the fact stored as ``kind``; KeyError for an unknown kind."""
-    fact: AnyFact = decode(_class_of(facts, kind), text)
+    fact: Fact = decode(_class_of(kind), text)
     return fact
 
 
-def decode_command(kind: str, text: str) -> AnyCommand:
+def decode_command(kind: str, text: str) -> Command:
     """Return the command stored as ``kind``; KeyError for an unknown kind."""
-    command: AnyCommand = decode(_class_of(commands, kind), text)
+    command: Command = decode(_class_of(kind), text)
     return command
 
 
-def _class_of(module: Any, kind: str) -> Any:
-    found = getattr(module, kind, None)
-    if not isinstance(found, type):
-        raise KeyError(f"{kind!r} is not a {module.__name__.rsplit('.', 1)[-1]} kind this version knows.")
-    return found
+def _class_of(kind: str) -> Any:
+    if kind not in _KINDS:
+        raise KeyError(f"{kind!r} is not a kind of fact or command that this version knows.")
+    return _KINDS[kind]

@@ -23,7 +23,7 @@ from sessions.tables import Charging, ChargingEvent
 from sessions.work import Work
 
 
-def decide(session: Session, fact: facts.AnyFact, now: datetime, policy: Policy) -> Decision:
+def decide(session: Session, fact: facts.Fact, now: datetime, policy: Policy) -> Decision:
     """Return what follows from ``fact`` for ``session`` at ``now`` (aware UTC)."""
     work = Work(s=session, now=now, policy=policy)
     handler = _HANDLERS.get(type(fact))

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from sessions.facts import AnyFact, EvseStatus, TokenStatus
+from sessions.facts import EvseStatus, Fact, TokenStatus
 
 
 class Admission(StrEnum):
@@ -98,7 +98,7 @@ class Outcome:
 class Inbox(Protocol):
     """Where facts go. Returns after the commit that holds the fact; raises only if it could not be stored at all."""
 
-    async def submit(self, fact: AnyFact) -> Outcome:
+    async def submit(self, fact: Fact) -> Outcome:
         """Commit the fact, then return what became of it."""
         ...
 

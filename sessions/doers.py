@@ -54,6 +54,10 @@ class Doers:
             c.ConfigureStation: self._configure,
         }
 
+    def add(self, kind: type[c.Command], doer: Callable[[Any, Dispatched], Awaitable[None]]) -> None:
+        """Let a room above carry out its own commands."""
+        self._table[kind] = doer
+
     async def __call__(self, dispatched: Dispatched) -> None:
         """Carry out one command."""
         await self._table[type(dispatched.command)](dispatched.command, dispatched)
@@ -94,7 +98,7 @@ class Doers:
         outcome = await self._terminals.look_up(command, known_refs=known)
         await self._service.complete(command.key, self._hold_fact(command, outcome, final=True))
 
-    def _hold_fact(self, command: c.AuthoriseHold | c.LookUpHold, outcome: p.HoldOutcome, *, final: bool) -> f.AnyFact:
+    def _hold_fact(self, command: c.AuthoriseHold | c.LookUpHold, outcome: p.HoldOutcome, *, final: bool) -> f.Fact:
         now, session_id = self._clock.now(), command.session_id or ""
         match outcome:
             case p.Held():
@@ -140,7 +144,7 @@ class Doers:
     async def _capture(self, command: c.CaptureHold, dispatched: Dispatched) -> None:
         now, session_id = self._clock.now(), command.session_id or ""
         outcome = await self._terminals.capture(command, attempt=dispatched.attempt)
-        fact: f.AnyFact
+        fact: f.Fact
         match outcome:
             case p.Captured():
                 fact = f.CaptureConfirmed(
@@ -182,7 +186,7 @@ class Doers:
         now, session_id = self._clock.now(), command.session_id or ""
         outcome = await self._terminals.release(command, attempt=dispatched.attempt)
         ref = command.payment_ref
-        fact: f.AnyFact
+        fact: f.Fact
         match outcome:
             case p.Released():
                 fact = f.HoldReleased(key=f"{command.key}:released", at=now, session_id=session_id, payment_ref=ref)
@@ -220,7 +224,7 @@ class Doers:
         now, session_id = self._clock.now(), command.session_id or ""
         # An earlier try may have reached the station; asking twice could start twice. Wait for what it reports (EC 4).
         outcome = p.Unknown("interrupted") if dispatched.attempt > 1 else await self._stations.start(command)
-        fact: f.AnyFact
+        fact: f.Fact
         match outcome:
             case p.Accepted(transaction_id):
                 fact = f.StartAccepted(
@@ -236,7 +240,7 @@ class Doers:
 
     async def _stop(self, command: c.StopCharging, _: Dispatched) -> None:
         now, session_id = self._clock.now(), command.session_id or ""
-        fact: f.AnyFact
+        fact: f.Fact
         match await self._stations.stop(command):
             case p.Accepted():
                 fact = f.StopAccepted(key=f"{command.key}:accepted", at=now, session_id=session_id)

@@ -15,7 +15,7 @@ from typing import Any
 from billing.payment import Payment
 from sessions import facts
 from sessions.charging import charging_state_reported
-from sessions.commands import AnyCommand, ConfigureStation, ShowOnTerminal, Timer
+from sessions.commands import Command, ConfigureStation, ShowOnTerminal, Timer
 from sessions.directory import Admission, ArmState
 from sessions.facts import EvseStatus, Sample, TokenStatus
 from sessions.session import Origin, Policy, Session
@@ -32,7 +32,7 @@ class Routed:
     """A session and the fact to decide it on; several for one fact where one event ends another session too."""
 
     session: Session
-    fact: facts.AnyFact
+    fact: facts.Fact
 
 
 @dataclass(slots=True)
@@ -40,11 +40,11 @@ class Route:
     """Where a fact went: the sessions to decide, and commands that belong to no session."""
 
     routed: list[Routed]
-    commands: list[AnyCommand]
+    commands: list[Command]
     epoch: int | None = None
 
 
-def route(ws: WorkingSet, fact: facts.AnyFact, now: datetime, policy: Policy, node: str) -> Route:
+def route(ws: WorkingSet, fact: facts.Fact, now: datetime, policy: Policy, node: str) -> Route:
     """Apply ``fact`` to the stations, EVSEs and arms of ``ws`` and return the sessions to decide."""
     result = Route(routed=[], commands=[])
     handler = _ROUTERS.get(type(fact))
@@ -65,7 +65,7 @@ class _Context:
     node: str
     result: Route
 
-    def to(self, session: Session | None, fact: facts.AnyFact) -> None:
+    def to(self, session: Session | None, fact: facts.Fact) -> None:
         if session is not None:
             self.result.routed.append(Routed(session, fact))
 

@@ -32,7 +32,7 @@ def insert_for(connection: AsyncConnection) -> Any:
 
 
 async def load(
-    connection: AsyncConnection, batch: Sequence[facts.AnyFact], issuer_id: str, duplicates: Iterable[str]
+    connection: AsyncConnection, batch: Sequence[facts.Fact], issuer_id: str, duplicates: Iterable[str]
 ) -> WorkingSet:
     """Read what ``batch`` may touch. On PostgreSQL the rows stay locked until the commit (one order: no deadlocks)."""
     ws = WorkingSet(issuer_id=issuer_id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,11 +24,12 @@ from billing.receipt import Issuer
 from sessions import facts, rows
 from sessions.clock import Clock
 from sessions.codec import encode, kind_of
-from sessions.commands import AnyCommand
+from sessions.commands import Command
 from sessions.cost import cost_so_far
 from sessions.decide import decide
 from sessions.directory import Outcome
-from sessions.facts import AnyFact, TokenStatus
+from sessions.facts import Fact, TokenStatus
+from sessions.kept import KEEPERS, Keeper
 from sessions.receipts import sales_document
 from sessions.routing import Routed, route
 from sessions.session import Origin, Policy, Session
@@ -48,14 +49,14 @@ LEASE_S = 300
 class Dispatched:
     """A command ready for a doer; ``attempt`` counts from 1."""
 
-    command: AnyCommand
+    command: Command
     attempt: int
     due_at: datetime
 
 
 @dataclass(slots=True)
 class _Item:
-    fact: AnyFact | None
+    facts: tuple[Fact, ...]
     completes: str | None
     retry_at: datetime | None
     answer: asyncio.Future[Outcome]
@@ -67,11 +68,9 @@ class _Batch:
 
     journal: list[dict[str, Any]] = field(default_factory=list)
     entry_sets: list[tuple[str, str, EntrySet]] = field(default_factory=list)  # (session id, set key, set)
-    commands: list[AnyCommand] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)
     receipts: list[str] = field(default_factory=list)  # session ids
-    events: list[dict[str, Any]] = field(default_factory=list)
-    findings: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
-    terminal_states: dict[str, dict[str, Any]] = field(default_factory=dict)
+    kept: dict[type[Fact], list[Fact]] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)  # by fact key
 
 
@@ -79,7 +78,15 @@ class Service:
     """The inbox (`sessions.directory.Inbox`) and the only writer of sessions."""
 
     def __init__(
-        self, engine: AsyncEngine, clock: Clock, policy: Policy, *, node: str, issuer_id: str, public_url: str
+        self,
+        engine: AsyncEngine,
+        clock: Clock,
+        policy: Policy,
+        *,
+        node: str,
+        issuer_id: str,
+        public_url: str,
+        keepers: Mapping[type[Fact], Sequence[Keeper]] = KEEPERS,
     ) -> None:
         self._engine = engine
         self._clock = clock
@@ -87,6 +94,7 @@ class Service:
         self._node = node
         self._issuer_id = issuer_id
         self._public_url = public_url.rstrip("/")
+        self._keepers = keepers
         self._waiting: list[_Item] = []
         self._writing: list[_Item] = []  # being committed
         self._wake = asyncio.Event()
@@ -116,18 +124,19 @@ class Service:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
 
-    async def submit(self, fact: AnyFact) -> Outcome:
+    async def submit(self, fact: Fact) -> Outcome:
         """Commit ``fact`` and what follows from it; return what became of it. A known key changes nothing."""
-        return await self._enqueue(fact, None, None)
+        return await self._enqueue((fact,), None, None)
 
-    async def complete(
-        self, command_key: str, fact: AnyFact | None = None, *, retry_at: datetime | None = None
-    ) -> Outcome:
-        """Commit a doer's report: the command is done, or (``retry_at``) due again, together with ``fact``."""
-        return await self._enqueue(fact, command_key, retry_at)
+    async def complete(self, command_key: str, *reported: Fact, retry_at: datetime | None = None) -> Outcome:
+        """Commit a doer's report: the command is done, or (``retry_at``) due again, together with the facts.
 
-    async def _enqueue(self, fact: AnyFact | None, completes: str | None, retry_at: datetime | None) -> Outcome:
-        item = _Item(fact, completes, retry_at, asyncio.get_running_loop().create_future())
+        Returns what became of the first one.
+        """
+        return await self._enqueue(reported, command_key, retry_at)
+
+    async def _enqueue(self, submitted: tuple[Fact, ...], completes: str | None, retry_at: datetime | None) -> Outcome:
+        item = _Item(submitted, completes, retry_at, asyncio.get_running_loop().create_future())
         self._waiting.append(item)
         self._wake.set()
         return await item.answer
@@ -161,7 +170,7 @@ class Service:
             self._fail(items[0], error)
 
     def _fail(self, item: _Item, error: Exception) -> None:
-        what = kind_of(item.fact) if item.fact else item.completes
+        what = kind_of(item.facts[0]) if item.facts else item.completes
         log.exception("could not commit %s", what, exc_info=error)
         if not item.answer.done():
             item.answer.set_exception(error)
@@ -185,25 +194,27 @@ class Service:
         self._announce(batch.commands, [i.retry_at for i in items if i.retry_at], now)
 
     def _answer(self, item: _Item, batch: _Batch, known: dict[str, str], ws: WorkingSet) -> Outcome:
-        if item.fact is None:
+        if not item.facts:
             return Outcome()
-        outcome = batch.outcomes.get(item.fact.key)
+        fact = item.facts[0]
+        outcome = batch.outcomes.get(fact.key)
         if outcome is not None:
-            batch.outcomes[item.fact.key] = replace(outcome, duplicate=True)  # for a twin in the same batch
+            batch.outcomes[fact.key] = replace(outcome, duplicate=True)  # for a twin in the same batch
             return outcome
-        session = ws.sessions.get(known.get(item.fact.key, ""))
-        return replace(_outcome(session, item.fact), duplicate=True)
+        session = ws.sessions.get(known.get(fact.key, ""))
+        return replace(_outcome(session, fact), duplicate=True)
 
-    async def _sift(self, connection: AsyncConnection, items: list[_Item]) -> tuple[list[AnyFact], dict[str, str]]:
+    async def _sift(self, connection: AsyncConnection, items: list[_Item]) -> tuple[list[Fact], dict[str, str]]:
         """Split off the facts whose key the journal knows: key → session id ("" for none)."""
-        keys = [item.fact.key for item in items if item.fact is not None]
+        submitted = [fact for item in items for fact in item.facts]
+        keys = [fact.key for fact in submitted]
         known: dict[str, str] = {}
         if keys:
             query = select(t.journal.c.fact_key, t.journal.c.session_id).where(t.journal.c.fact_key.in_(keys))
             known = {row.fact_key: row.session_id or "" for row in await connection.execute(query)}
-        return [i.fact for i in items if i.fact is not None and i.fact.key not in known], known
+        return [fact for fact in submitted if fact.key not in known], known
 
-    def _take(self, ws: WorkingSet, batch: _Batch, fact: AnyFact, now: datetime) -> Outcome:
+    def _take(self, ws: WorkingSet, batch: _Batch, fact: Fact, now: datetime) -> Outcome:
         """Route and decide one fact in memory."""
         result = route(ws, fact, now, self.policy, self._node)
         batch.commands += result.commands
@@ -220,7 +231,7 @@ class Service:
                 "fact": encode(fact),
             }
         )
-        self._collect(batch, fact, now)
+        batch.kept.setdefault(type(fact), []).append(fact)
         return replace(_outcome(session, fact), epoch=result.epoch)
 
     def _decide(self, ws: WorkingSet, batch: _Batch, routed: Routed, now: datetime) -> Session:
@@ -243,31 +254,6 @@ class Service:
             batch.receipts.append(after.session_id)
         return after
 
-    def _collect(self, batch: _Batch, fact: AnyFact, now: datetime) -> None:
-        """Facts that are only kept."""
-        match fact:
-            case facts.StationEventRecorded():
-                payload = orjson.dumps(fact.payload, default=str).decode()
-                batch.events.append(
-                    {"station_id": fact.station_id, "action": fact.action, "recorded_at": now, "payload": payload}
-                )
-            case facts.ConformanceFound():
-                key = (fact.station_id, fact.code, fact.action)
-                seen = batch.findings.get(key)
-                batch.findings[key] = {
-                    "station_id": fact.station_id,
-                    "code": fact.code,
-                    "action": fact.action,
-                    "detail": seen["detail"] if seen else fact.detail[:1000],
-                    "occurrences": (seen["occurrences"] if seen else 0) + 1,
-                    "first_at": now,
-                    "last_at": now,
-                }
-            case facts.TerminalStateReported():
-                batch.terminal_states[fact.serial] = {"online": fact.online, "state": fact.state[:20], "seen_at": now}
-            case _:
-                pass
-
     async def _write(
         self, connection: AsyncConnection, ws: WorkingSet, batch: _Batch, items: list[_Item], now: datetime
     ) -> None:
@@ -276,9 +262,10 @@ class Service:
         await rows.write_world(connection, ws, now)
         await rows.write_sessions(connection, ws)
         await self._write_money(connection, ws, batch, now)
+        await self._keep(connection, batch, now)
         await self._write_outbox(connection, ws, batch, items, now)
-        await self._write_kept(connection, batch)
-        if any(isinstance(i.fact, facts.TransactionStarted) and i.fact.transaction_id is None for i in items):
+        submitted = [fact for item in items for fact in item.facts]
+        if any(isinstance(f, facts.TransactionStarted) and f.transaction_id is None for f in submitted):
             await rows.set_counter(connection, rows.TRANSACTION_COUNTER, ws.next_transaction)
 
     async def _write_money(self, connection: AsyncConnection, ws: WorkingSet, batch: _Batch, now: datetime) -> None:
@@ -351,7 +338,7 @@ class Service:
         if batch.commands:
             await connection.execute(t.outbox.insert(), [self._outbox_row(command, now) for command in batch.commands])
 
-    def _outbox_row(self, command: AnyCommand, now: datetime) -> dict[str, Any]:
+    def _outbox_row(self, command: Command, now: datetime) -> dict[str, Any]:
         at_once = command.due_at is None or command.due_at <= now
         return {
             "command_key": command.key,
@@ -365,22 +352,13 @@ class Service:
             "leased_until": now + timedelta(seconds=LEASE_S) if at_once else None,
         }
 
-    async def _write_kept(self, connection: AsyncConnection, batch: _Batch) -> None:
-        if batch.events:
-            await connection.execute(t.station_events.insert(), batch.events)
-        if batch.findings:
-            insert = rows.insert_for(connection)(t.findings).values(list(batch.findings.values()))
-            again = {
-                "occurrences": t.findings.c.occurrences + insert.excluded.occurrences,
-                "last_at": insert.excluded.last_at,
-            }
-            await connection.execute(
-                insert.on_conflict_do_update(index_elements=["station_id", "code", "action"], set_=again)
-            )
-        for serial, values in batch.terminal_states.items():
-            await connection.execute(update(t.terminals).where(t.terminals.c.serial == serial).values(values))
+    async def _keep(self, connection: AsyncConnection, batch: _Batch, now: datetime) -> None:
+        """Facts that decide nothing about sessions, or not only: each noun's keeper writes its own."""
+        for kind, found in batch.kept.items():
+            for keeper in self._keepers.get(kind, ()):
+                batch.commands += await keeper(connection, found, now)
 
-    def _announce(self, commands: list[AnyCommand], retries: Sequence[datetime | None], now: datetime) -> None:
+    def _announce(self, commands: list[Command], retries: Sequence[datetime | None], now: datetime) -> None:
         """Hand over what is due; tell when the next timer is."""
         ready = [Dispatched(c, 1, now) for c in commands if c.due_at is None or c.due_at <= now]
         later = [c.due_at for c in commands if c.due_at is not None and c.due_at > now]
@@ -393,7 +371,7 @@ def _issuer(body: dict[str, Any]) -> Issuer:
     return Issuer(**body | {"address": tuple(body["address"])})
 
 
-def _outcome(session: Session | None, fact: AnyFact) -> Outcome:
+def _outcome(session: Session | None, fact: Fact) -> Outcome:
     """How to answer the shell that submitted ``fact``."""
     if session is None:
         return Outcome()

@@ -10,7 +10,7 @@ from billing.cost import Cost
 from billing.ledger import EntrySet
 from billing.payment import RESOLVED, Payment
 from billing.tariff import Tariff
-from sessions.commands import AnyCommand
+from sessions.commands import Command
 from sessions.facts import Card, TokenStatus
 from sessions.meter import Meter
 from sessions.tables import CLAIMING, OVER, Charging
@@ -142,5 +142,5 @@ class Decision:
     """What follows from a fact: all of it lands in one commit."""
 
     session: Session
-    commands: tuple[AnyCommand, ...] = ()
+    commands: tuple[Command, ...] = ()
     entry_sets: tuple[tuple[str, EntrySet], ...] = ()  # (set key, entries)

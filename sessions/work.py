@@ -9,7 +9,7 @@ from typing import Any
 from billing.ledger import EntrySet
 from billing.payment import PaymentEvent
 from billing.payment import after as payment_after
-from sessions.commands import AnyCommand, Message, ReachDeadline, ShowOnTerminal, Timer
+from sessions.commands import Command, Message, ReachDeadline, ShowOnTerminal, Timer
 from sessions.session import Policy, Session
 from sessions.tables import ChargingEvent
 from sessions.tables import after as charging_after
@@ -22,7 +22,7 @@ class Work:
     s: Session
     now: datetime
     policy: Policy
-    commands: list[AnyCommand] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)
     entry_sets: list[tuple[str, EntrySet]] = field(default_factory=list)
 
     def set(self, **changes: Any) -> None:

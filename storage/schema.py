@@ -12,7 +12,6 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     String,
     Table,
     Text,
@@ -21,15 +20,7 @@ from sqlalchemy import (
 )
 
 from storage.columns import Identity, UtcDateTime
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+from storage.metadata import metadata
 
 # --- the loop: journal, sessions, ledger, outbox, receipts: written together, in one commit ---------------------------
 
@@ -145,6 +136,11 @@ stations = Table(
     Column("model", String(60)),
     Column("serial_number", String(60)),
     Column("firmware_version", String(60)),
+    Column("site", String(60)),
+    # The least security profile (1, 2, 3) it may come with; 0: any. It only ever rises by itself.
+    Column("security_profile", Integer, nullable=False, server_default="0"),
+    Column("password_pending", Text),  # JSON array of hashes: new passwords it may come back with
+    Column("log_frames", Boolean),  # NULL: as the settings say
     Column("boot_status", String(12)),
     Column("booted_at", UtcDateTime),
     Column("seen_at", UtcDateTime),
@@ -243,4 +239,40 @@ id_tokens = Table(
     Column("id_token", String(64), primary_key=True),  # folded to upper case: 1.6 tags are case-insensitive
     Column("status", String(12), nullable=False),  # sessions.facts.TokenStatus
     Column("expires_at", UtcDateTime),
+    Column("token_type", String(20)),  # OCPP 2.0.1 IdTokenEnumType; NULL: any
+    Column("group_id", String(64)),  # folded like the token; members of a group may stop each other's charges
+    Column("master_pass", Boolean, nullable=False, server_default=text("false")),  # may stop any charge, start none
+    Column("concurrent", Boolean, nullable=False, server_default=text("true")),  # may charge at several EVSEs at once
+    Column("label", String(80)),
+    Column("revision", Integer, nullable=False, server_default="1"),
+)
+
+# --- the rooms above: their tables are part of the one schema ---------------------------------------------------------
+
+from storage import (  # noqa: E402
+    authorization_schema,
+    certificate_schema,
+    charging_profile_schema,
+    device_model_schema,
+    diagnostics_schema,
+    display_schema,
+    fleet_schema,
+    payment_schema,
+    reservation_schema,
+    sight_schema,
+    transfer_schema,
+)
+
+MODULES = (
+    fleet_schema,
+    authorization_schema,
+    certificate_schema,
+    charging_profile_schema,
+    device_model_schema,
+    diagnostics_schema,
+    display_schema,
+    payment_schema,
+    reservation_schema,
+    sight_schema,
+    transfer_schema,
 )

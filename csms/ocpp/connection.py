@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from websockets.exceptions import ConnectionClosed
 
 from csms.ocpp import frames
-from csms.ocpp.dialect import Dialect, Payload, StationContext, Unusable
+from csms.ocpp.dialect import Payload, StationContext, Unusable
 from csms.ocpp.options import OcppOptions
 from csms.ocpp.schemas import Problem, actions, request_problems, response_problems
+from csms.ocpp.versions import Dialect
 
 log = logging.getLogger(__name__)
 
@@ -84,14 +85,21 @@ class Connection:
 
     # --- ours to the station ------------------------------------------------------------------------------------------
 
-    async def call(self, action: str, payload: Payload) -> Reply:
-        """Send a CALL and wait for its answer, after the ones before it. ValueError for a payload that is not valid."""
+    async def call(
+        self, action: str, payload: Payload, *, on_send: Callable[[], Awaitable[object]] | None = None
+    ) -> Reply:
+        """Send a CALL and wait for its answer, after the ones before it. ValueError for a payload that is not valid.
+
+        ``on_send`` is awaited when it is this call's turn, before it is sent.
+        """
         problems = request_problems(self.version, action, payload)
         if problems:
             raise ValueError(f"{action} is not valid {self.version}: {'; '.join(map(str, problems))}")
         async with self._turn:
             if self._gone.is_set():
                 return NotSent()
+            if on_send is not None:
+                await on_send()
             message_id = str(uuid.uuid4())
             reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
             self._outstanding = (message_id, action, reply)
@@ -173,8 +181,8 @@ class Connection:
             await self.ctx.finding("answer-invalid", _described(problems), action)
 
     async def _answer(self, call: frames.Call) -> None:
-        handler = self._dialect.handlers.get(call.action)
-        if handler is None:
+        message = self._dialect.answers.get(call.action)
+        if message is None:
             known = call.action in actions(self.version)
             code = "NotSupported" if known else "NotImplemented"
             what = "is not for a central system to answer" if known else "is not an action of this version"
@@ -185,14 +193,14 @@ class Connection:
             await self._send(self._error(call.message_id, "SecurityError", reason))
             return
         problems = request_problems(self.version, call.action, call.payload)
-        if problems and call.action not in self._dialect.tolerant:
+        if problems and not message.tolerant:
             await self.ctx.finding("schema", _described(problems), call.action)
             await self._send(self._error(call.message_id, _code(problems), _described(problems)))
             return
         try:
             if self.ctx.held:
                 await self.ctx.look_again()
-            answer = await handler(self.ctx, call.payload)
+            answer = await message.handler(self.ctx, call.payload)
         except Unusable as unusable:
             await self.ctx.finding("unusable", str(unusable), call.action)
             code = _code(problems) if problems else "PropertyConstraintViolation"

@@ -1,4 +1,4 @@
-"""What a version module is: a table of handlers, and the few things that are said differently.
+"""What handlers are given, and how payloads that may be wrong are read.
 
 A handler **reports and answers**: it turns a payload into facts, waits for their commit, and returns the answer's
 payload. It never calls the station: the read loop is serial, the answer could not be read.
@@ -6,13 +6,16 @@ payload. It never calls the station: the read loop is serial, the answer could n
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Protocol
+
+import orjson
 
 from sessions import facts
 from sessions.directory import Admission, Inbox, Outcome, StationDirectory
@@ -53,7 +56,7 @@ class StationContext:
     _reported: set[tuple[str, str]] = field(default_factory=set)
     _count: int = 0
 
-    async def submit(self, fact: facts.AnyFact) -> Outcome:
+    async def submit(self, fact: facts.Fact) -> Outcome:
         """Commit a fact."""
         return await self.inbox.submit(fact)
 
@@ -93,20 +96,6 @@ class StationContext:
 Handler = Callable[[StationContext, Payload], Awaitable[Payload]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect:
-    """A version. ``tolerant``: actions whose handlers pick what they need, whatever else breaks the schema."""
-
-    version: str
-    handlers: Mapping[str, Handler]
-    tolerant: frozenset[str]
-    error_codes: Mapping[str, str]  # 2.0.1's spelling → this version's
-
-    def error_code(self, code: str) -> str:
-        """``code`` as this version spells it."""
-        return self.error_codes.get(code, code)
-
-
 async def record(ctx: StationContext, action: str, payload: Payload) -> None:
     """Keep a message that carries state and decides nothing."""
     await ctx.submit(
@@ -119,6 +108,12 @@ async def record(ctx: StationContext, action: str, payload: Payload) -> None:
 def stamp(at: datetime) -> str:
     """RFC 3339 with milliseconds, as stations expect it."""
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def content_key(what: str, station_id: str, content: Any) -> str:
+    """A fact's key from what the message says: message ids repeat, and a resend has a new one."""
+    canonical = orjson.dumps(content, option=orjson.OPT_SORT_KEYS, default=str)
+    return f"{what}:{station_id}:{hashlib.sha256(canonical).hexdigest()[:40]}"
 
 
 # --- reading payloads that may be wrong -------------------------------------------------------------------------------
@@ -162,6 +157,12 @@ def decimal(value: Any) -> Decimal | None:
         return number
     # Zero for what is too small to matter, however it is written; None for what is too large to be true.
     return Decimal(0) if number == 0 or number.adjusted() < 0 else None
+
+
+def obj(payload: Payload, name: str) -> Payload:
+    """An object; empty if it is missing or something else."""
+    value = payload.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def objects(payload: Payload, name: str) -> list[Payload]:

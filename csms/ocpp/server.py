@@ -23,17 +23,13 @@ from websockets.typing import Subprotocol
 
 from csms.ocpp.connection import Connection
 from csms.ocpp.credentials import hash_password, verify_password
-from csms.ocpp.dialect import Dialect, StationContext
+from csms.ocpp.dialect import StationContext
 from csms.ocpp.options import OcppOptions
-from csms.ocpp.v16 import V16
-from csms.ocpp.v201 import V201
+from csms.ocpp.versions import DIALECTS
 from sessions import facts
 from sessions.directory import Admission, Inbox, StationDirectory
 
 log = logging.getLogger(__name__)
-
-#: The newest first: a station that offers several gets the newest that both speak.
-DIALECTS: dict[str, Dialect] = {"ocpp2.0.1": V201, "ocpp1.6": V16}
 
 _IDENTITY = re.compile(r"[A-Za-z0-9*\-_=:+|@.]{1,48}")  # identifierString, OCPP-J 2.0.1 part 4 §3.1.1
 

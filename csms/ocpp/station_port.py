@@ -1,16 +1,40 @@
-"""The doers' door to stations: commands as calls of the station's version, answers as outcomes."""
+"""The doers' door to stations: commands as calls of the station's version, answers as outcomes and facts."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from csms.ocpp import v16, v201
 from csms.ocpp.connection import Answered, Connection, Errored, NoAnswer, NotSent, Reply
 from csms.ocpp.dialect import Payload
+from csms.ocpp.message import Asked
 from csms.ocpp.server import OcppServer
+from csms.ocpp.v16 import core
+from csms.ocpp.v201 import provisioning, remote_control
+from csms.ocpp.versions import DIALECTS
+from csms.stations.calls import CallOutcome, CallState, CallStation
 from sessions.commands import ConfigureStation, StartCharging, StopCharging
+from sessions.facts import Fact
 from sessions.ports import Accepted, Offline, Refused, StationOutcome, Unknown
 from storage.failpoint import failpoint
+
+log = logging.getLogger(__name__)
+
+#: Statuses that say yes, of all messages and versions; any other one refuses.
+_YES = frozenset({"Accepted", "AcceptedCanceled", "RebootRequired", "Scheduled", "Unlocked", "Unpublished"})
+
+
+def refused(response: Payload) -> bool:
+    """Whether an answer says no: its status, or, where it lists results, every one of them. Without a status: yes."""
+    said = [response.get("status")] if "status" in response else []
+    for value in response.values():
+        if not said and isinstance(value, list):
+            results = [item for item in value if isinstance(item, dict)]
+            said = [
+                r.get("attributeStatus", r.get("status")) for r in results if {"attributeStatus", "status"} & set(r)
+            ]
+    return bool(said) and not any(isinstance(status, str) and status in _YES for status in said)
 
 
 class OcppStationPort:
@@ -25,9 +49,9 @@ class OcppStationPort:
         if line is None:
             return Offline()
         if line.version == "ocpp1.6":
-            action, payload = "RemoteStartTransaction", v16.remote_start(command, line.ctx.now())
+            action, payload = "RemoteStartTransaction", core.remote_start(command, line.ctx.now())
         else:
-            action, payload = "RequestStartTransaction", v201.request_start(command, line.ctx.now())
+            action, payload = "RequestStartTransaction", remote_control.request_start(command, line.ctx.now())
         return await self._ask(line, action, payload)
 
     async def stop(self, command: StopCharging) -> StationOutcome:
@@ -47,10 +71,53 @@ class OcppStationPort:
         if line is None:
             return Offline()
         if line.version == "ocpp1.6":
-            await v16.configure(line, line.ctx, self._server.options)
+            await core.configure(line, line.ctx, self._server.options)
         else:
-            await v201.configure(line, line.ctx, self._server.options)
+            await provisioning.configure(line, line.ctx, self._server.options)
         return Accepted()
+
+    async def call(self, command: CallStation, on_send: Callable[[], Awaitable[None]]) -> CallOutcome:
+        """Any call; see `csms.stations.calls.Caller`."""
+        line = self._server.connections.get(command.station_id)
+        if line is None:
+            return CallOutcome(state=CallState.OFFLINE, error_text="the station is not connected")
+        failpoint("station-call.before")
+        try:
+            reply = await line.call(command.action, command.payload, on_send=on_send)
+        except ValueError as unsayable:
+            return CallOutcome(state=CallState.REFUSED, error_code="NotValid", error_text=str(unsayable))
+        failpoint("station-call.after")
+        match reply:
+            case Answered(payload):
+                state = CallState.REFUSED if refused(payload) else CallState.ACCEPTED
+                return CallOutcome(state=state, response=payload, learned=self._learned(line, command, payload))
+            case Errored(code, description):
+                return CallOutcome(state=CallState.REFUSED, error_code=code, error_text=description)
+            case NotSent():
+                return CallOutcome(state=CallState.OFFLINE, error_text="the connection was closed before it was sent")
+            case NoAnswer(reason):
+                return CallOutcome(state=CallState.TIMED_OUT, error_text=f"sent, and not answered: {reason}")
+
+    def _learned(self, line: Connection, command: CallStation, response: Payload) -> tuple[Fact, ...]:
+        """What the answer means. An answer that cannot be understood is still an answer."""
+        ask = DIALECTS[line.version].asks.get(command.action)
+        if ask is None or ask.learn is None:
+            return ()
+        asked = Asked(
+            station_id=command.station_id,
+            version=line.version,
+            action=command.action,
+            request=command.payload,
+            response=response,
+            now=line.ctx.now(),
+            command_id=command.command_id,
+            requested_by=command.requested_by,
+        )
+        try:
+            return tuple(ask.learn(asked))
+        except Exception:
+            log.exception("station %s: its answer to %s could not be understood", command.station_id, command.action)
+            return ()
 
     async def _ask(self, line: Connection, action: str, payload: Payload) -> StationOutcome:
         failpoint("station-call.before")

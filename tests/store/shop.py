@@ -81,7 +81,7 @@ class Counter:
     def now(self) -> datetime:
         return self.clock.now()
 
-    async def submit(self, fact: f.AnyFact) -> Outcome:
+    async def submit(self, fact: f.Fact) -> Outcome:
         return await self.service.submit(fact)
 
     async def tap(self, n: int = 1, *, session_id: str | None = None, arm: str | None = None) -> str:

@@ -268,7 +268,7 @@ async def test_receipt_numbers_have_no_gap_under_concurrency(engine: AsyncEngine
             outcomes: list[Any] = []
             for n, node in enumerate(nodes, 1):
                 key = f"S{n}:capture"
-                fact: f.AnyFact
+                fact: f.Fact
                 if n in (3, 4):
                     fact = f.CaptureRefused(key=f"{key}:refused", at=a.now, session_id=f"S{n}", outcome="failed")
                 else:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from storage.engine import DatabaseUrlError, async_url, create_engine, reading, writing
-from storage.schema import metadata
+from storage.metadata import metadata
 from storage.upgrade import SchemaError, current, require_newest, upgrade
 from tests.databases import Databases
 

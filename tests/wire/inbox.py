@@ -24,9 +24,9 @@ class RecordingInbox:
     """
 
     def __init__(self) -> None:
-        self.facts: list[facts.AnyFact] = []
-        self.waiting: list[facts.AnyFact] = []
-        self.gate: Callable[[facts.AnyFact], asyncio.Event | None] = lambda _: None
+        self.facts: list[facts.Fact] = []
+        self.waiting: list[facts.Fact] = []
+        self.gate: Callable[[facts.Fact], asyncio.Event | None] = lambda _: None
         self.failing: tuple[type, ...] = ()
         self.token_status: TokenStatus | None = TokenStatus.ACCEPTED
         self.total: tuple[int, str] | None = None
@@ -35,7 +35,7 @@ class RecordingInbox:
         self._transaction_id = 100
         self._changed = asyncio.Condition()
 
-    async def submit(self, fact: facts.AnyFact) -> Outcome:
+    async def submit(self, fact: facts.Fact) -> Outcome:
         """Keep the fact; the same key again gets the first one's outcome."""
         epoch = None
         if isinstance(fact, facts.StationConnected):

@@ -299,9 +299,9 @@ async def test_what_the_old_socket_says_late_is_refused(central: Central) -> Non
 async def test_of_two_sockets_at_once_the_newer_epoch_wins(central: Central, first_to_commit: int) -> None:
     """Both connect before either is registered; whichever commit comes back first, epoch 2 is the station's."""
     events = {1: asyncio.Event(), 2: asyncio.Event()}
-    seen: list[facts.AnyFact] = []
+    seen: list[facts.Fact] = []
 
-    def gate(fact: facts.AnyFact) -> asyncio.Event | None:
+    def gate(fact: facts.Fact) -> asyncio.Event | None:
         if not isinstance(fact, facts.StationConnected):
             return None
         seen.append(fact)

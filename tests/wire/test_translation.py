@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from csms.ocpp import v16
+from csms.ocpp.v16 import core
 from sessions import facts
 from sessions.facts import ChargingState, EvseStatus, Sample, TokenStatus
 from tests.wire.station import NOW, Central
@@ -259,7 +259,7 @@ async def test_samples_201_are_handed_on_as_said(central: Central) -> None:
 # --- status -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("said", v16.STATUSES)
+@pytest.mark.parametrize("said", core.STATUSES)
 async def test_statuses_16(central: Central, said: str) -> None:
     meant = {
         "Available": (EvseStatus.AVAILABLE, None),

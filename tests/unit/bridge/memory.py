@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from sessions.directory import ArmRecord, ArmState, Outcome, TerminalRecord
-from sessions.facts import AnyFact, ArmClosed, ArmOpened, CardPresented, Fact
+from sessions.facts import ArmClosed, ArmOpened, CardPresented, Fact
 
 F = TypeVar("F", bound=Fact)
 SERIAL = "APO20240000001"
@@ -37,7 +37,7 @@ class MemoryHouse:
 
     def __init__(self, *records: TerminalRecord) -> None:
         self.records = {record.serial: record for record in records}
-        self.facts: dict[str, AnyFact] = {}
+        self.facts: dict[str, Fact] = {}
         self.arms: dict[str, ArmRecord] = {}
         self.latest: dict[str, str] = {}
         self.pending: set[str] = set()
@@ -47,7 +47,7 @@ class MemoryHouse:
         self.pending_asked = 0
         self._changed = asyncio.Condition()
 
-    async def submit(self, fact: AnyFact) -> Outcome:
+    async def submit(self, fact: Fact) -> Outcome:
         self.submissions += 1
         if self.broken > 0:
             self.broken -= 1
@@ -60,7 +60,7 @@ class MemoryHouse:
             self._changed.notify_all()
         return Outcome(duplicate=duplicate)
 
-    def _apply(self, fact: AnyFact) -> None:
+    def _apply(self, fact: Fact) -> None:
         match fact:
             case ArmOpened():
                 self.arms[fact.arm_id] = ArmRecord(

@@ -10,9 +10,9 @@ from typing import Any
 from billing.payment import Payment
 from billing.tariff import Tariff, simple_tariff
 from sessions import facts
-from sessions.commands import AnyCommand
+from sessions.commands import Command
 from sessions.decide import decide
-from sessions.facts import AnyFact, Card, ChargingState, Sample
+from sessions.facts import Card, ChargingState, Fact, Sample
 from sessions.meter import begin
 from sessions.session import Authorisation, Decision, Origin, Place, Policy, Session
 from sessions.tables import OVER, RUNNING, Charging
@@ -76,9 +76,9 @@ def session(
     return replace(made, **changes)
 
 
-def after(start: Session, *steps: AnyFact, policy: Policy = POLICY) -> tuple[Session, list[AnyCommand]]:
+def after(start: Session, *steps: Fact, policy: Policy = POLICY) -> tuple[Session, list[Command]]:
     """The session after the facts, each decided when it was seen, and all commands."""
-    commands: list[AnyCommand] = []
+    commands: list[Command] = []
     for fact in steps:
         decision = decide(start, fact, fact.at, policy)
         start = decision.session
@@ -86,7 +86,7 @@ def after(start: Session, *steps: AnyFact, policy: Policy = POLICY) -> tuple[Ses
     return start, commands
 
 
-def decided(start: Session, fact: AnyFact, policy: Policy = POLICY) -> Decision:
+def decided(start: Session, fact: Fact, policy: Policy = POLICY) -> Decision:
     """The decision on one fact when it was seen."""
     return decide(start, fact, fact.at, policy)
 

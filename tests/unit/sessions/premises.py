@@ -9,7 +9,7 @@ from typing import Any
 
 from billing.tariff import simple_tariff
 from sessions import facts as f
-from sessions.commands import AnyCommand, Message, ShowOnTerminal
+from sessions.commands import Command, Message, ShowOnTerminal
 from sessions.decide import decide
 from sessions.directory import Admission, ArmState
 from sessions.facts import TokenStatus
@@ -36,7 +36,7 @@ class Premises:
                 )
         self.ws.tokens = {"GOOD": TokenStatus.ACCEPTED, "BLOCKED": TokenStatus.BLOCKED}
         self.terminal("P1", serves, touch_screen=touch_screen)
-        self.commands: list[AnyCommand] = []
+        self.commands: list[Command] = []
 
     def terminal(self, serial: str, serves: tuple[tuple[str, int], ...], *, touch_screen: bool = False) -> None:
         self.ws.terminals[serial] = TerminalRow(
@@ -49,7 +49,7 @@ class Premises:
     def station(self, station_id: str, **changes: Any) -> None:
         self.ws.put_station(replace(self.ws.stations[station_id], **changes))
 
-    def see(self, fact: f.AnyFact) -> Route:
+    def see(self, fact: f.Fact) -> Route:
         """Route a fact and decide what it is for, as the service does."""
         result = route(self.ws, fact, fact.at, POLICY, "node-a")
         self.commands += result.commands

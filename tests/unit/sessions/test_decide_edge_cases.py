@@ -67,7 +67,7 @@ def timer(commands: object, which: Timer) -> datetime | None:
     return due[0] if due else None
 
 
-def books(start: Session, *steps: f.AnyFact) -> tuple[Session, dict[str, EntrySet]]:
+def books(start: Session, *steps: f.Fact) -> tuple[Session, dict[str, EntrySet]]:
     """The session after the steps, and all it booked."""
     booked: dict[str, EntrySet] = {}
     for step in steps:

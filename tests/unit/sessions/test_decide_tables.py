@@ -17,7 +17,7 @@ from sessions.tables import CHARGING_TABLE, CLAIMING, OVER, RUNNING, Charging, C
 from sessions.tables import after as charging_after
 from tests.unit.sessions.examples import POLICY, card, deadline, decided, ended, fact, held, session, started, updated
 
-CHARGING_FACTS: dict[ChargingEvent, facts.AnyFact] = {
+CHARGING_FACTS: dict[ChargingEvent, facts.Fact] = {
     ChargingEvent.EVSE_CHOSEN: facts.EvseChosen(
         key="chosen", at=card().at, serial="P1", session_id="S1", choice="CS1/1"
     ),
@@ -32,7 +32,7 @@ CHARGING_FACTS: dict[ChargingEvent, facts.AnyFact] = {
     ChargingEvent.SETTLE: deadline(Timer.SETTLE, 48 * 3600),
 }
 
-PAYMENT_FACTS: dict[PaymentEvent, facts.AnyFact] = {
+PAYMENT_FACTS: dict[PaymentEvent, facts.Fact] = {
     PaymentEvent.HOLD_CONFIRMED: held(),
     PaymentEvent.DECLINE: fact(facts.PaymentDeclined, reason="Declined"),
     PaymentEvent.AUTHORISE_UNANSWERED: fact(facts.PaymentUnanswered),
@@ -140,7 +140,7 @@ def test_only_a_late_success_leaves_a_resolved_payment(state: Payment) -> None:
     ],
     ids=lambda f: type(f).__name__,
 )
-def test_a_fact_without_a_handler_asks_for_nothing(charging: Charging, payment: Payment, stray: facts.AnyFact) -> None:
+def test_a_fact_without_a_handler_asks_for_nothing(charging: Charging, payment: Payment, stray: facts.Fact) -> None:
     decision = decided(session(charging, payment, cost=None), stray)
     assert decision.session.charging is charging
     if payment is not Payment.HELD or charging not in OVER:

@@ -134,7 +134,7 @@ plans = st.builds(
 def play(plan: Plan) -> tuple[World, list[str]]:
     """Play a plan; return the world at rest and the promises broken on the way or at the end."""
     world = World(SESSIONS[plan.origin]())
-    seen: list[f.AnyFact] = []
+    seen: list[f.Fact] = []
     if plan.origin == "operator":
         world.see(f.StopAccepted(key="opened", at=world.now, session_id="S1"))  # only the joint rules act
     elif plan.origin in {"rfid", "unauthorised"}:
@@ -158,10 +158,10 @@ def play(plan: Plan) -> tuple[World, list[str]]:
     return world, broken
 
 
-def _fact(world: World, number: int, step: Step, seen: list[f.AnyFact]) -> f.AnyFact | None:
+def _fact(world: World, number: int, step: Step, seen: list[f.Fact]) -> f.Fact | None:
     key, at = f"step:{number}", world.now
     seconds = (world.now - card().at).total_seconds()
-    made: f.AnyFact | None = None
+    made: f.Fact | None = None
     match step:
         case ("answer", which, how, amount):
             # Commands before timers: a timer's turn comes with time, or last.
@@ -203,7 +203,7 @@ def _fact(world: World, number: int, step: Step, seen: list[f.AnyFact]) -> f.Any
     return made if made is None or step[0] == "repeat" else replace(made, key=key, at=at)
 
 
-def _payment_fact(key: str, at: datetime, what: str, amount: int) -> f.AnyFact:
+def _payment_fact(key: str, at: datetime, what: str, amount: int) -> f.Fact:
     match what:
         case "declined":
             return f.PaymentDeclined(key=key, at=at, session_id="S1", reason="declined")

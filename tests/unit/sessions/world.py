@@ -33,14 +33,14 @@ class World:
     policy: Policy = field(default_factory=Policy)
     now: datetime = T0
     journal: set[str] = field(default_factory=set)
-    asked: dict[str, c.AnyCommand] = field(default_factory=dict)  # every command, by key
-    waiting: dict[str, c.AnyCommand] = field(default_factory=dict)  # not answered yet
+    asked: dict[str, c.Command] = field(default_factory=dict)  # every command, by key
+    waiting: dict[str, c.Command] = field(default_factory=dict)  # not answered yet
     books: dict[str, EntrySet] = field(default_factory=dict)
     holds: set[str] = field(default_factory=set)  # references the provider told of
     captured_claims: list[int] = field(default_factory=list)  # amounts the provider said it captured
     complaints: list[str] = field(default_factory=list)  # rules broken on the way
 
-    def see(self, fact: f.AnyFact) -> None:
+    def see(self, fact: f.Fact) -> None:
         """Decide on a fact, as the store does: once per key."""
         if fact.key in self.journal:
             return
@@ -86,7 +86,7 @@ class World:
                 return
         self.complaints.append("it never comes to rest")
 
-    def answer(self, command: c.AnyCommand, how: str, amount: int = 0) -> None:
+    def answer(self, command: c.Command, how: str, amount: int = 0) -> None:
         """A doer's report on ``command``; ``how``: well | ill | unknown | twisted (what a provider should not say)."""
         del self.waiting[command.key]
         fact = self._report(command, how, amount)
@@ -96,7 +96,7 @@ class World:
         if repeated and command.key not in self.waiting:
             self.waiting[command.key] = command  # the provider's schedule: tried again until it is answered
 
-    def _report(self, command: c.AnyCommand, how: str, amount: int) -> f.AnyFact | None:
+    def _report(self, command: c.Command, how: str, amount: int) -> f.Fact | None:
         key, at, own = f"{command.key}:{how}:{amount}", self.now, self.session.session_id
         match command, how:
             case c.AuthoriseHold() | c.LookUpHold(), "well" | "twisted":

@@ -1,24 +1,16 @@
-"""OCPP 1.6 (edition 2, with the security whitepaper): translates, nothing else.
-
-1.6's words (`chargePoint`, `idTag`, `connectorId`) end here: connector n is EVSE n.
-"""
+"""OCPP 1.6 Core profile."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from datetime import datetime
-from typing import Any
-
-import orjson
 
 from csms.ocpp.dialect import (
     CallsStation,
-    Dialect,
-    Handler,
     Payload,
     StationContext,
     Unusable,
+    content_key,
     decimal,
     moment,
     objects,
@@ -29,10 +21,13 @@ from csms.ocpp.dialect import (
     whole,
 )
 from csms.ocpp.limit import schedule, tx_profile
+from csms.ocpp.message import Messages
 from csms.ocpp.options import OcppOptions
 from sessions import facts
 from sessions.commands import StartCharging
 from sessions.facts import ChargingState, EvseStatus, Sample, TokenStatus
+
+messages = Messages("Core")
 
 _OCCUPIED = EvseStatus.OCCUPIED
 #: 1.6 ChargePointStatus → (2.0.1 connector status, what it says of the charge).
@@ -60,6 +55,7 @@ def id_tag_info(status: TokenStatus | None) -> Payload:
 # --- the station to us ------------------------------------------------------------------------------------------------
 
 
+@messages.answer("BootNotification", tolerant=True)
 async def boot_notification(ctx: StationContext, payload: Payload) -> Payload:
     """§4.2. A held station is told Pending, and to ask again."""
     status = "Pending" if ctx.held else "Accepted"
@@ -79,11 +75,13 @@ async def boot_notification(ctx: StationContext, payload: Payload) -> Payload:
     return {"status": status, "currentTime": stamp(ctx.now()), "interval": interval}
 
 
+@messages.answer("Heartbeat", tolerant=True)
 async def heartbeat(ctx: StationContext, _: Payload) -> Payload:
     """§4.6."""
     return {"currentTime": stamp(ctx.now())}
 
 
+@messages.answer("Authorize", tolerant=True)
 async def authorize(ctx: StationContext, payload: Payload) -> Payload:
     """§4.1. With AuthorizeRemoteTxRequests the one-time tag of a card session is asked for as well."""
     id_tag = text(payload, "idTag")
@@ -92,6 +90,7 @@ async def authorize(ctx: StationContext, payload: Payload) -> Payload:
     return {"idTagInfo": id_tag_info(await ctx.directory.token_status(id_tag, ctx.now()))}
 
 
+@messages.answer("StatusNotification", tolerant=True)
 async def status_notification(ctx: StationContext, payload: Payload) -> Payload:
     """§4.9."""
     connector_id, raw = whole(payload, "connectorId"), text(payload, "status", 20)
@@ -115,6 +114,7 @@ async def status_notification(ctx: StationContext, payload: Payload) -> Payload:
     return {}
 
 
+@messages.answer("StartTransaction", tolerant=True)
 async def start_transaction(ctx: StationContext, payload: Payload) -> Payload:
     """§4.8. A resent one has the same content, and gets the same transaction id, whatever its message id."""
     connector_id, id_tag = whole(payload, "connectorId"), text(payload, "idTag")
@@ -141,6 +141,7 @@ async def start_transaction(ctx: StationContext, payload: Payload) -> Payload:
     return {"transactionId": transaction_id, "idTagInfo": id_tag_info(outcome.token_status)}
 
 
+@messages.answer("StopTransaction", tolerant=True)
 async def stop_transaction(ctx: StationContext, payload: Payload) -> Payload:
     """§4.10. Answered as valid whatever its id: -1, 0 and unknown ones are matched by content."""
     transaction_id = whole(payload, "transactionId")
@@ -173,6 +174,7 @@ async def _stop_status(ctx: StationContext, id_tag: str) -> TokenStatus:
     return TokenStatus.ACCEPTED if status is TokenStatus.UNKNOWN else status
 
 
+@messages.answer("MeterValues", tolerant=True)
 async def meter_values(ctx: StationContext, payload: Payload) -> Payload:
     """§4.7. Also without a transaction id: the router matches by connector and time."""
     transaction_id = whole(payload, "transactionId")
@@ -190,75 +192,11 @@ async def meter_values(ctx: StationContext, payload: Payload) -> Payload:
     return {}
 
 
+@messages.answer("DataTransfer")
 async def data_transfer(ctx: StationContext, payload: Payload) -> Payload:
     """§4.3. No vendor's messages are known here; they are kept."""
     await record(ctx, "DataTransfer", payload)
     return {"status": "UnknownVendorId"}
-
-
-async def sign_certificate(ctx: StationContext, payload: Payload) -> Payload:
-    """Security whitepaper §5.10. There is no certificate authority here: the request is kept and refused."""
-    await record(ctx, "SignCertificate", payload)
-    return {"status": "Rejected"}
-
-
-def kept(action: str) -> Handler:
-    """A message that carries state and is only kept; its answer is empty."""
-
-    async def handler(ctx: StationContext, payload: Payload) -> Payload:
-        await record(ctx, action, payload)
-        return {}
-
-    return handler
-
-
-_KEPT = (
-    "DiagnosticsStatusNotification",
-    "FirmwareStatusNotification",
-    "LogStatusNotification",
-    "SecurityEventNotification",
-    "SignedFirmwareStatusNotification",
-)
-
-V16 = Dialect(
-    version="ocpp1.6",
-    handlers={
-        "Authorize": authorize,
-        "BootNotification": boot_notification,
-        "DataTransfer": data_transfer,
-        "Heartbeat": heartbeat,
-        "MeterValues": meter_values,
-        "SignCertificate": sign_certificate,
-        "StartTransaction": start_transaction,
-        "StatusNotification": status_notification,
-        "StopTransaction": stop_transaction,
-    }
-    | {action: kept(action) for action in _KEPT},
-    tolerant=frozenset(
-        {
-            "Authorize",
-            "BootNotification",
-            "Heartbeat",
-            "MeterValues",
-            "StartTransaction",
-            "StatusNotification",
-            "StopTransaction",
-        }
-    ),
-    # OCPP-J 1.6 table 7, its spelling included.
-    error_codes={
-        "FormatViolation": "FormationViolation",
-        "RpcFrameworkError": "ProtocolError",
-        "MessageTypeNotSupported": "ProtocolError",
-        "OccurrenceConstraintViolation": "OccurenceConstraintViolation",
-    },
-)
-
-
-def content_key(what: str, station_id: str, content: Any) -> str:
-    """A fact's key from what the message says: message ids repeat, and a resend has a new one."""
-    canonical = orjson.dumps(content, option=orjson.OPT_SORT_KEYS, default=str)
-    return f"{what}:{station_id}:{hashlib.sha256(canonical).hexdigest()[:40]}"
 
 
 def samples(meter_value: list[Payload], otherwise: datetime) -> tuple[Sample, ...]:
@@ -290,6 +228,15 @@ def samples(meter_value: list[Payload], otherwise: datetime) -> tuple[Sample, ..
 
 
 # --- ours to the station ----------------------------------------------------------------------------------------------
+
+messages.plain("ChangeAvailability", "§5.2. Takes a connector, or the whole station, into or out of service.")
+messages.plain("ChangeConfiguration", "§5.3. Sets one configuration key.")
+messages.plain("ClearCache", "§5.4. Empties the station's authorization cache.")
+messages.plain("GetConfiguration", "§5.8. Reads configuration keys.")
+messages.plain("RemoteStartTransaction", "§5.11. Asks the station to start a transaction.")
+messages.plain("RemoteStopTransaction", "§5.12. Asks the station to stop a transaction.")
+messages.plain("Reset", "§5.14. Restarts the station.")
+messages.plain("UnlockConnector", "§5.18. Unlocks a connector; a running transaction ends first.")
 
 
 def remote_start(command: StartCharging, now: datetime) -> Payload:

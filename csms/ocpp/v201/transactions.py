@@ -1,0 +1,71 @@
+"""OCPP 2.0.1 E. Transactions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from billing.money import to_major
+from csms.ocpp.dialect import Payload, StationContext, Unusable, content_key, obj, objects, stamped, text, whole
+from csms.ocpp.message import Messages
+from csms.ocpp.v201.meter_values import samples
+from sessions import facts
+from sessions.directory import Outcome
+from sessions.facts import ChargingState, TokenStatus
+
+messages = Messages("E. Transactions")
+
+
+@messages.answer("TransactionEvent", tolerant=True)
+async def transaction_event(ctx: StationContext, payload: Payload) -> Payload:
+    """E01–E15. One frame, one fact; some stations always send seqNo 0, so the time is part of its key."""
+    info = obj(payload, "transactionInfo")
+    transaction_id = text(info, "transactionId", 64)
+    kind = text(payload, "eventType", 20)
+    if not transaction_id or kind not in {"Started", "Updated", "Ended"}:
+        raise Unusable("transactionInfo.transactionId or eventType is missing or unknown")
+    at = await stamped(ctx, payload, "TransactionEvent")
+    token, evse = obj(payload, "idToken"), obj(payload, "evse")
+    seq_no, trigger = whole(payload, "seqNo"), text(payload, "triggerReason", 40)
+    state = text(info, "chargingState", 20)
+    key = content_key("event", ctx.station_id, [transaction_id, kind, seq_no, payload.get("timestamp"), trigger, state])
+    common: dict[str, Any] = {
+        "key": key,
+        "at": ctx.now(),
+        "station_id": ctx.station_id,
+        "transaction_id": transaction_id,
+        "evse_id": whole(evse, "id"),
+        "connector_id": whole(evse, "connectorId"),
+        "id_token": text(token, "idToken") or None,
+        "id_token_type": text(token, "type", 20) or None,
+        "remote_start_id": whole(info, "remoteStartId"),
+        "station_time": at,
+        "charging_state": ChargingState(state) if state in ChargingState.__members__.values() else None,
+        "samples": samples(objects(payload, "meterValue"), at),
+        "seq_no": seq_no,
+        "offline": payload.get("offline") is True,
+        "trigger": trigger,
+        "raw": payload,
+    }
+    fact: facts.Fact
+    if kind == "Started":
+        fact = facts.TransactionStarted(**common)
+    elif kind == "Updated":
+        fact = facts.TransactionUpdated(**common)
+    else:
+        fact = facts.TransactionEnded(**common, reason=text(info, "stoppedReason", 30) or "Local")
+    outcome = await ctx.submit(fact)
+    return _event_answer(kind, token, outcome)
+
+
+def _event_answer(kind: str, token: Payload, outcome: Outcome) -> Payload:
+    """E01.FR.11: the token's standing if one was sent. I02, I03: the cost; 0.00 is free, omitted is not (I03.FR.03)."""
+    answer: Payload = {}
+    if token:
+        status = outcome.token_status or TokenStatus.ACCEPTED
+        answer["idTokenInfo"] = {"status": status.value}
+    if kind != "Started" and outcome.total_minor is not None and outcome.currency:
+        answer["totalCost"] = float(to_major(outcome.total_minor, outcome.currency))  # a JSON number; not reckoned with
+    return answer
+
+
+messages.plain("GetTransactionStatus", "E14. Asks whether a transaction runs and whether messages wait.")

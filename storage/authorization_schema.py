@@ -1,0 +1,1 @@
+"""Local authorization lists (`csms.stations`); id tokens themselves are in `storage.schema`."""

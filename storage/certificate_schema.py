@@ -1,0 +1,1 @@
+"""Certificates: our authority, what it issued, what stations have installed."""

@@ -1,0 +1,1 @@
+"""Charging profiles, composite schedules, limits and EV needs."""

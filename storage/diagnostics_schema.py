@@ -1,0 +1,1 @@
+"""Monitors, the events they raise, security events, customer information."""

@@ -1,0 +1,31 @@
+"""Stations as a whole: device model, calls, certificates, reservations …; the operator's API."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from storage import schema
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Go forward."""
+    with op.batch_alter_table("stations") as stations:
+        stations.add_column(sa.Column("site", sa.String(length=60), nullable=True))
+        stations.add_column(sa.Column("security_profile", sa.Integer(), server_default="0", nullable=False))
+        stations.add_column(sa.Column("password_pending", sa.Text(), nullable=True))
+        stations.add_column(sa.Column("log_frames", sa.Boolean(), nullable=True))
+    with op.batch_alter_table("id_tokens") as id_tokens:
+        id_tokens.add_column(sa.Column("token_type", sa.String(length=20), nullable=True))
+        id_tokens.add_column(sa.Column("group_id", sa.String(length=64), nullable=True))
+        id_tokens.add_column(sa.Column("master_pass", sa.Boolean(), server_default=sa.text("false"), nullable=False))
+        id_tokens.add_column(sa.Column("concurrent", sa.Boolean(), server_default=sa.text("true"), nullable=False))
+        id_tokens.add_column(sa.Column("label", sa.String(length=80), nullable=True))
+        id_tokens.add_column(sa.Column("revision", sa.Integer(), server_default="1", nullable=False))
+    for module in schema.MODULES:
+        for table in vars(module).values():
+            if isinstance(table, sa.Table):
+                table.create(op.get_bind())

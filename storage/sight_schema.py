@@ -1,0 +1,1 @@
+"""What passed over the wire and when: frames, connections, EVSE status history."""

@@ -1,0 +1,1 @@
+"""Firmware and log transfers, and what stations uploaded."""
