@@ -185,9 +185,7 @@ async def test_a_valid_payload_with_random_fields_is_answered_or_unusable(
 @many
 @given(payload=named)
 def test_the_schemas_judge_anything(version: str, payload: Any) -> None:
-    for action in (
-        ("MeterValues", "StopTransaction") if version == "ocpp1.6" else ("TransactionEvent", "NotifyReport")
-    ):
+    for action in ("MeterValues", "StopTransaction") if version == "ocpp1.6" else ("TransactionEvent", "NotifyReport"):
         for problem in request_problems(version, action, payload):
             assert problem.rule
             assert len(str(problem)) < 2000
