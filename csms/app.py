@@ -19,8 +19,9 @@ from csms.ocpp.server import OcppServer
 from csms.ocpp.station_port import OcppStationPort
 from csms.provision import provision
 from csms.settings import PayterSettings, Settings
-from csms.stations.calls import CallDoer, CallStation
+from csms.stations.calls import CallDoer, CallStation, Waiters
 from csms.stations.nouns import keepers
+from csms.web.api.api import Api, problems
 from csms.web.health import health_routes
 from csms.web.receipts import ReceiptPages
 from sessions.clock import Clock, SystemClock
@@ -59,6 +60,7 @@ class App:
         )
         self.ocpp = OcppServer(ocpp_options(settings), self.service, self.directory, self.clock.now)
         self.stations = OcppStationPort(self.ocpp)
+        self._waiters = Waiters()
         self.bridge = self._bridge(settings.payter) if settings.payter else None
         terminals: TerminalPort = self.bridge.port if self.bridge else NoTerminals()
         doers = Doers(
@@ -69,7 +71,15 @@ class App:
             terminals=terminals,
             retry_delay_s=retry_delay_s,
         )
-        doers.add(CallStation, CallDoer(self.service, self.stations, self.clock.now))
+        doers.add(CallStation, CallDoer(self.service, self.stations, self.clock.now, self._waiters))
+        self.api = Api(
+            engine=self.engine,
+            service=self.service,
+            ocpp=self.ocpp,
+            waiters=self._waiters,
+            now=self.clock.now,
+            public_url=self.public_url,
+        )
         self.outbox = Outbox(self.engine, self.clock, node=settings.node, do=doers, lane_of=doers.lane)
         self.service.on_commands = self.outbox.take
         self._http: web.AppRunner | None = None
@@ -122,8 +132,9 @@ class App:
             *health_routes(self.engine),
             *ReceiptPages(self.engine, self.clock).routes(),
             *(self.bridge.routes() if self.bridge else ()),
+            *self.api.routes(),
         ]
-        app = web.Application(client_max_size=MAX_REQUEST_BYTES)
+        app = web.Application(client_max_size=MAX_REQUEST_BYTES, middlewares=[problems])
         app.add_routes(routes)
         self._http = web.AppRunner(app, access_log_class=RedactingAccessLogger, shutdown_timeout=1)
         await self._http.setup()
@@ -169,6 +180,7 @@ def ocpp_options(settings: Settings) -> OcppOptions:
         ping_timeout_s=o.ping_timeout_s,
         max_frame_bytes=o.max_frame_bytes,
         messages_per_s=o.messages_per_s,
+        configure_stations=o.configure_stations,
         heartbeat_interval_s=o.heartbeat_interval_s,
         meter_sample_interval_s=o.meter_sample_interval_s,
         connection_timeout_s=settings.sessions.connection_timeout_s,

@@ -8,9 +8,10 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from pydantic import BaseModel, SecretStr
@@ -20,10 +21,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.pan import redact_pans
 from csms.settings import Settings, SettingsError, load_settings
+from csms.web.api.access import Role, create_token, revoke_token
 from sessions.directory import Admission
+from storage import fleet_schema
 from storage import schema as t
 from storage.engine import create_engine, make_folder, reading, writing
 from storage.upgrade import SchemaError, require_newest, upgrade
+
+T = TypeVar("T")
 
 DEFAULT_CONFIG = Path("tapvolt.toml")
 
@@ -91,6 +96,20 @@ def _parser() -> argparse.ArgumentParser:
         verdict.add_argument("station_id", help="its identity, as `tapvolt station list` shows it")
         _config_argument(verdict)
         verdict.set_defaults(run=_station_verdict, admission=admission)
+    token = commands.add_parser("token", help="make, list and revoke tokens of the operator's API")
+    token_commands = token.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    create = token_commands.add_parser("create", help="make a token; it is printed this once")
+    create.add_argument("name", help="whose it is; the audit trail shows it")
+    create.add_argument("--role", choices=[role.value for role in Role], default=Role.READ_ONLY.value)
+    _config_argument(create)
+    create.set_defaults(run=_token_create)
+    tokens = token_commands.add_parser("list", help="tokens, without themselves")
+    _config_argument(tokens)
+    tokens.set_defaults(run=_token_list)
+    revoke = token_commands.add_parser("revoke", help="end a token at once")
+    revoke.add_argument("token_id", help="its id, as `tapvolt token list` shows it")
+    _config_argument(revoke)
+    revoke.set_defaults(run=_token_revoke)
     return parser
 
 
@@ -274,6 +293,46 @@ def _station_verdict(args: argparse.Namespace) -> int:
         print(f"tapvolt: no station {args.station_id!r} is known; see `tapvolt station list`", file=sys.stderr)
         return 1
     print(f"{args.station_id}: {args.admission.value}; in effect from its next boot notification")
+    return 0
+
+
+def _on_database(args: argparse.Namespace, work: Callable[[AsyncEngine], Awaitable[T]]) -> T:
+    settings = _settings(args)
+
+    async def run() -> T:
+        async with _database(settings) as engine:
+            await require_newest(engine)
+            return await work(engine)
+
+    return asyncio.run(run())
+
+
+def _token_create(args: argparse.Namespace) -> int:
+    async def work(engine: AsyncEngine) -> tuple[str, str]:
+        return await create_token(engine, args.name[:60], Role(args.role), datetime.now(UTC))
+
+    token_id, token = _on_database(args, work)
+    print(f"{token}\n(id {token_id}, role {args.role}; it is shown this once)")
+    return 0
+
+
+def _token_list(args: argparse.Namespace) -> int:
+    async def work(engine: AsyncEngine) -> list[Any]:
+        async with reading(engine) as connection:
+            query = select(fleet_schema.api_tokens).order_by(fleet_schema.api_tokens.c.created_at)
+            return list((await connection.execute(query)).all())
+
+    for row in _on_database(args, work):
+        state = "revoked" if row.revoked_at else "valid"
+        print(f"{row.token_id}  {row.role:<10} {state:<8} {row.name}")
+    return 0
+
+
+def _token_revoke(args: argparse.Namespace) -> int:
+    if not _on_database(args, lambda engine: revoke_token(engine, args.token_id, datetime.now(UTC))):
+        print(f"tapvolt: there is no token {args.token_id!r}; see `tapvolt token list`", file=sys.stderr)
+        return 1
+    print(f"{args.token_id}: revoked")
     return 0
 
 

@@ -64,6 +64,9 @@ class OcppSettings(_Section):
         262_144, ge=4096, description="Largest frame taken, bytes. Larger ones close the line."
     )
     messages_per_s: float = Field(50, gt=0, description="Sustained messages a second from one station before it waits.")
+    configure_stations: bool = Field(
+        True, description="Ask stations for what billing needs (sampling, registers, time-outs) when they boot."
+    )
     heartbeat_interval_s: int = Field(300, ge=1, description="Heartbeat interval told at boot, seconds.")
     meter_sample_interval_s: int = Field(
         60,

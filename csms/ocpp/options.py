@@ -21,6 +21,7 @@ class OcppOptions:
     messages_per_s: float = 50
     burst: int = 200  # messages taken at once before `messages_per_s` slows a station down
     bad_frames: int = 20  # frames that are no OCPP-J before the line is closed
+    configure_stations: bool = True
     heartbeat_interval_s: int = 300
     held_retry_s: int = 60  # a held station asks again after this
     meter_sample_interval_s: int = 60

@@ -70,6 +70,8 @@ class OcppStationPort:
         line = self._server.connections.get(command.station_id)
         if line is None:
             return Offline()
+        if not self._server.options.configure_stations:
+            return Accepted()
         if line.version == "ocpp1.6":
             await core.configure(line, line.ctx, self._server.options)
         else:

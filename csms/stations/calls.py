@@ -6,8 +6,10 @@ interrupted is not repeated: it may have taken effect, and ends as timed out.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -165,10 +167,33 @@ async def keep_ended(connection: AsyncConnection, found: Sequence[CallEnded], no
     return []
 
 
+class Waiters:
+    """Who waits in this process for a call to end."""
+
+    def __init__(self) -> None:
+        self._ended: dict[str, asyncio.Event] = {}
+
+    @contextlib.asynccontextmanager
+    async def expecting(self, command_id: str) -> AsyncIterator[asyncio.Event]:
+        """An event that is set once the call has ended and its outcome is committed."""
+        event = self._ended[command_id] = asyncio.Event()
+        try:
+            yield event
+        finally:
+            del self._ended[command_id]
+
+    def tell(self, command_id: str) -> None:
+        """The call has ended."""
+        event = self._ended.get(command_id)
+        if event is not None:
+            event.set()
+
+
 class CallDoer:
     """Sends `CallStation`. ``now``: the clock."""
 
-    def __init__(self, service: Service, caller: Caller, now: Callable[[], datetime]) -> None:
+    def __init__(self, service: Service, caller: Caller, now: Callable[[], datetime], waiters: Waiters) -> None:
+        self._waiters = waiters
         self._service = service
         self._caller = caller
         self._now = now
@@ -193,6 +218,7 @@ class CallDoer:
             error_text=outcome.error_text,
         )
         await self._service.complete(command.key, ended, *outcome.learned)
+        self._waiters.tell(command.command_id)
 
     async def _sent(self, command: CallStation) -> None:
         sent = CallSent(

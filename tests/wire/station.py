@@ -47,6 +47,7 @@ class Station:
     """The far end of one line. Calls that arrive while it waits for an answer are kept for `next_call`."""
 
     socket: ClientConnection
+    station_id: str = ""
 
     def __post_init__(self) -> None:
         self._ids = count(1)

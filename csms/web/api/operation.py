@@ -1,0 +1,305 @@
+"""An operation of the API: a function with its method, path, role, query, body and answers declared beside it.
+
+The declaration is all there is: it guards the call, reads and checks what came, writes the audit trail, and is what the
+OpenAPI document is made from.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from csms.web.api import audit
+from csms.web.api.access import Caller, Role, who
+from csms.web.api.problem import Problem, invalid
+
+if TYPE_CHECKING:
+    from csms.web.api.api import Api
+
+log = logging.getLogger(__name__)
+
+PREFIX = "/api/v1"
+
+#: What stands in paths, by name: JSON schema (also what is accepted).
+PATH_PARAMETERS: dict[str, dict[str, Any]] = {
+    "station_id": {"type": "string", "pattern": r"^[A-Za-z0-9*_=:+|@.-]{1,48}$", "description": "Its identity."},
+    "evse_id": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1, "description": "EVSE; 0 is the station."},
+    "action": {"type": "string", "pattern": r"^[A-Za-z0-9]{1,60}$", "description": "OCPP action, as it is written."},
+    "command_id": {"type": "string", "pattern": r"^cmd_[0-9a-f]{24}$"},
+    "token_id": {"type": "string", "pattern": r"^[0-9a-f]{12}$"},
+}
+
+
+class Body(BaseModel):
+    """What callers send: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Shown(BaseModel):
+    """What callers are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer with a status or headers of its own."""
+
+    content: BaseModel | None
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class ApiCall:
+    """One call, checked: path values have their types, ``query`` and ``body`` are what the operation declared."""
+
+    api: Api
+    caller: Caller
+    path: dict[str, Any]
+    query: Any
+    body: Any
+    if_match: str | None
+    request: web.Request
+
+    @property
+    def now(self) -> datetime:
+        """The clock."""
+        return self.api.now()
+
+    def require_revision(self, revision: int) -> None:
+        """Refuse an edit of what somebody else has edited meanwhile. Raises `Problem` 428, 412."""
+        if self.if_match is None:
+            raise Problem(428, "Send If-Match with the ETag you read, so that nobody's change is overwritten unseen.")
+        if self.if_match != etag(revision):
+            raise Problem(412, "This was changed meanwhile: read it again, and send its new ETag in If-Match.")
+
+
+Handler = Callable[[ApiCall], Awaitable[Any]]
+H = TypeVar("H", bound=Callable[[ApiCall], Awaitable[Any]])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One method of one path. ``body``: a model, or ``dict`` for any JSON object. ``answers``: success → model."""
+
+    tag: str
+    method: str
+    path: str
+    role: Role
+    query: type[BaseModel] | None
+    body: Any
+    answers: Mapping[int, Any]
+    errors: frozenset[int]
+    edits: bool
+    content_type: str
+    handler: Handler
+
+    @property
+    def operation_id(self) -> str:
+        """The function's name."""
+        return self.handler.__name__
+
+    @property
+    def parameters(self) -> list[str]:
+        """The names in the path."""
+        return re.findall(r"{(\w+)}", self.path)
+
+    @property
+    def statuses(self) -> frozenset[int]:
+        """Every status it may answer with, the common refusals included."""
+        common = {401, 403, 500, 503}
+        common |= {400} if self.query is not None or self.body is not None else set()
+        common |= {404} if self.parameters else set()
+        common |= {413, 415, 422} if self.body is not None else set()
+        common |= {412, 428} if self.edits else set()
+        return frozenset({*self.answers, *self.errors, *common})
+
+
+class Resource:
+    """The operations of one noun."""
+
+    def __init__(self, tag: str) -> None:
+        self.tag = tag
+        self.operations: list[Operation] = []
+
+    def operation(
+        self,
+        method: str,
+        path: str,
+        *,
+        role: Role,
+        answers: Mapping[int, Any],
+        query: type[BaseModel] | None = None,
+        body: Any = None,
+        errors: tuple[int, ...] = (),
+        edits: bool = False,
+        content_type: str = "application/json",
+    ) -> Callable[[H], H]:
+        """Enter a function. ``edits``: wants If-Match. ``content_type``: of the answer, where it is no JSON."""
+
+        def enter(handler: H) -> H:
+            self.operations.append(
+                Operation(
+                    tag=self.tag,
+                    method=method,
+                    path=path,
+                    role=role,
+                    query=query,
+                    body=body,
+                    answers=answers,
+                    errors=frozenset(errors),
+                    edits=edits,
+                    content_type=content_type,
+                    handler=handler,
+                )
+            )
+            return handler
+
+        return enter
+
+    def get(self, path: str, answer: Any, *, role: Role = Role.READ_ONLY, **rest: Any) -> Callable[[H], H]:
+        """Enter a reading."""
+        return self.operation("GET", path, role=role, answers={200: answer}, **rest)
+
+
+def etag(revision: int) -> str:
+    """The entity tag of a revision."""
+    return f'"{revision}"'
+
+
+def route(api: Api, operation: Operation) -> web.RouteDef:
+    """The operation as a route."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            return await _answer(api, operation, request)
+        except Problem as problem:
+            return problem.response()
+        except (web.HTTPException, ConnectionResetError):
+            raise
+        except Exception:
+            log.exception("%s failed", operation.operation_id)
+            return Problem(
+                500, "This is a defect of ours, and is in the log. Try again; report it if it stays."
+            ).response()
+
+    return web.route(operation.method, PREFIX + operation.path, handle)
+
+
+async def _answer(api: Api, operation: Operation, request: web.Request) -> web.StreamResponse:
+    caller = await who(api.engine, request.headers.get("Authorization"), api.now())
+    if caller is None:
+        raise Problem(
+            401,
+            "Send a valid token: Authorization: Bearer tvk_…; make one with `tapvolt token create`.",
+            headers={"WWW-Authenticate": 'Bearer realm="tapvolt"'},
+        )
+    if operation.method == "GET":
+        return await _carry_out(api, operation, request, caller, None)
+    body: Any = None
+    if operation.body is not None:
+        body = await _json(request)
+    audit_id = await audit.begin(api.engine, caller, operation.operation_id, request.path, body, api.now())
+    status = 500
+    try:
+        answer = await _carry_out(api, operation, request, caller, body)
+        status = answer.status
+        return answer
+    except Problem as problem:
+        status = problem.status
+        raise
+    finally:
+        await audit.end(api.engine, audit_id, status)
+
+
+async def _carry_out(
+    api: Api, operation: Operation, request: web.Request, caller: Caller, raw_body: Any
+) -> web.StreamResponse:
+    if not caller.role.may(operation.role):
+        raise Problem(403, f"This needs the role {operation.role.value!r}; this token has {caller.role.value!r}.")
+    call = ApiCall(
+        api=api,
+        caller=caller,
+        path={name: _path_value(name, request.match_info[name]) for name in operation.parameters},
+        query=_query(operation, request),
+        body=_body(operation, raw_body),
+        if_match=request.headers.get("If-Match"),
+        request=request,
+    )
+    result = await operation.handler(call)
+    if isinstance(result, web.StreamResponse):
+        return result
+    reply = result if isinstance(result, Reply) else Reply(result, next(iter(operation.answers)))
+    if reply.content is None:
+        return web.Response(status=reply.status, headers=dict(reply.headers))
+    body = orjson.dumps(reply.content.model_dump(mode="json"))
+    return web.Response(status=reply.status, body=body, content_type="application/json", headers=dict(reply.headers))
+
+
+def _path_value(name: str, text: str) -> Any:
+    schema = PATH_PARAMETERS[name]
+    if schema["type"] == "integer":
+        number = int(text) if re.fullmatch(r"-?[0-9]{1,10}", text, re.ASCII) else None
+        if number is None or not schema["minimum"] <= number <= schema["maximum"]:
+            raise Problem(404, f"There is none: {name} is a number from {schema['minimum']} to {schema['maximum']}.")
+        return number
+    if not re.fullmatch(schema["pattern"].removeprefix("^").removesuffix("$"), text):
+        raise Problem(404, f"There is none: no {name} looks like that.")
+    return text
+
+
+def _query(operation: Operation, request: web.Request) -> Any:
+    model = operation.query or _NoQuery
+    given: dict[str, Any] = {}
+    for name in request.query:
+        values = request.query.getall(name)
+        if len(values) > 1 or "\0" in values[0]:
+            raise Problem(400, "A query parameter stands there twice, or holds NUL.")
+        given[name] = values[0]
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise invalid(400, "The query is wrong; see errors.", error) from None
+
+
+class _NoQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+async def _json(request: web.Request) -> Any:
+    if request.content_type != "application/json":
+        raise Problem(415, "Send Content-Type: application/json.")
+    try:
+        raw = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise Problem(413, "The body is larger than this system takes.") from None
+    if b"\\u0000" in raw or b"\0" in raw:
+        raise Problem(422, "The body holds NUL, which cannot be stored.")
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise Problem(400, "The body is not JSON.") from None
+
+
+def _body(operation: Operation, raw: Any) -> Any:
+    if operation.body is None:
+        return None
+    if operation.body is dict:
+        if not isinstance(raw, dict):
+            raise Problem(422, "The body is to be a JSON object.")
+        return raw
+    try:
+        # JSON rules: a date is written as a string, a list is no tuple.
+        return TypeAdapter(operation.body).validate_json(orjson.dumps(raw))
+    except ValidationError as error:
+        raise invalid(422, "The body is wrong; see errors.", error) from None
+    except (TypeError, ValueError):
+        raise Problem(422, "The body cannot be read.") from None

@@ -1,0 +1,144 @@
+"""Stations: what is known of each, whether it may connect, and which way."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+from sqlalchemy import select, update
+
+from csms.web.api.access import Role
+from csms.web.api.operation import ApiCall, Body, Resource, Shown
+from csms.web.api.paging import Page, PageQuery, fetch_page
+from csms.web.api.problem import Problem
+from sessions.directory import Admission
+from storage import schema as t
+from storage.engine import reading, writing
+
+resource = Resource("stations")
+
+
+class EvseShown(Shown):
+    """An EVSE as last reported."""
+
+    evse_id: int
+    label: str | None
+    status: str
+    charging_state: str | None
+    error_code: str | None
+    status_at: datetime | None
+    tariff_id: str | None
+    max_power_w: int | None
+
+
+class StationShown(Shown):
+    """A station."""
+
+    station_id: str
+    admission: Admission
+    connected: bool
+    version: str | None
+    vendor: str | None
+    model: str | None
+    serial_number: str | None
+    firmware_version: str | None
+    site: str | None
+    security_profile: int
+    boot_status: str | None
+    booted_at: datetime | None
+    seen_at: datetime | None
+
+
+class StationWithEvses(StationShown):
+    """A station and its EVSEs."""
+
+    evses: list[EvseShown]
+
+
+class StationFilter(PageQuery):
+    """Which stations."""
+
+    admission: Admission | None = Field(None, description="Only these.")
+    connected: bool | None = Field(None, description="Only those that are, or are not, connected.")
+    vendor: str | None = Field(None, max_length=60, description="Only this vendor's.")
+    model: str | None = Field(None, max_length=60, description="Only this model.")
+    site: str | None = Field(None, max_length=60, description="Only at this site.")
+
+
+class StationEdit(Body):
+    """What an operator decides about a station; what is left out stays."""
+
+    admission: Literal["accepted", "held", "refused"] | None = Field(None, description="Whether it may charge.")
+    site: str | None = Field(None, max_length=60, description="Where it stands.")
+    security_profile: int | None = Field(None, ge=0, le=3, description="The least security profile it may use.")
+    log_frames: bool | None = Field(None, description="Whether its frames are logged.")
+
+
+def _shown(row: Any) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in StationShown.model_fields}
+
+
+@resource.get("/stations", Page[StationShown], query=StationFilter)
+async def list_stations(call: ApiCall) -> Page[StationShown]:
+    """List stations."""
+    asked: StationFilter = call.query
+    s = t.stations.c
+    query = select(t.stations)
+    for name in ("admission", "connected", "vendor", "model", "site"):
+        wanted = getattr(asked, name)
+        if wanted is not None:
+            query = query.where(s[name] == wanted)
+    async with reading(call.api.engine) as connection:
+        return await fetch_page(connection, query, [s.station_id], asked, lambda row: StationShown(**_shown(row)))
+
+
+@resource.get("/stations/{station_id}", StationWithEvses)
+async def get_station(call: ApiCall) -> StationWithEvses:
+    """Show a station and its EVSEs."""
+    station_id = call.path["station_id"]
+    async with reading(call.api.engine) as connection:
+        row = (await connection.execute(select(t.stations).where(t.stations.c.station_id == station_id))).first()
+        if row is None:
+            raise no_station()
+        evses = await connection.execute(
+            select(t.evses).where(t.evses.c.station_id == station_id).order_by(t.evses.c.evse_id)
+        )
+        return StationWithEvses(
+            **_shown(row),
+            evses=[EvseShown(**{name: getattr(evse, name) for name in EvseShown.model_fields}) for evse in evses],
+        )
+
+
+@resource.operation(
+    "PATCH", "/stations/{station_id}", role=Role.OPERATOR, body=StationEdit, answers={200: StationWithEvses}
+)
+async def edit_station(call: ApiCall) -> StationWithEvses:
+    """Decide about a station: admission, site, security profile, logging.
+
+    Admission takes effect with its next BootNotification or connection.
+    """
+    changes = call.body.model_dump(exclude_unset=True)
+    for name in ("admission", "security_profile"):
+        if name in changes and changes[name] is None:
+            raise Problem(422, f"{name} cannot be null.")
+    if changes:
+        mine = t.stations.c.station_id == call.path["station_id"]
+        async with writing(call.api.engine) as connection:
+            await connection.execute(update(t.stations).where(mine).values(changes))
+    return await get_station(call)
+
+
+def no_station() -> Problem:
+    """404."""
+    return Problem(404, "No station of this identity is known: it has never connected and is not in the settings.")
+
+
+async def require_station(call: ApiCall) -> Any:
+    """The station's row. Raises `Problem` 404."""
+    async with reading(call.api.engine) as connection:
+        query = select(t.stations).where(t.stations.c.station_id == call.path["station_id"])
+        row = (await connection.execute(query)).first()
+    if row is None:
+        raise no_station()
+    return row

@@ -1,0 +1,1 @@
+"""The operator's API over HTTP, on both databases."""
