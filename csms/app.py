@@ -6,6 +6,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from urllib.parse import urlsplit, urlunsplit
 
 from aiohttp import web
@@ -20,6 +21,8 @@ from csms.ocpp.station_port import OcppStationPort
 from csms.provision import provision
 from csms.settings import PayterSettings, Settings
 from csms.stations.calls import CallDoer, CallStation, Waiters
+from csms.stations.frame_log import FrameLog
+from csms.stations.history import close_what_a_crash_left
 from csms.stations.nouns import keepers
 from csms.web.api.api import Api, problems
 from csms.web.health import health_routes
@@ -58,7 +61,15 @@ class App:
             public_url=self.public_url,
             keepers=keepers(),
         )
-        self.ocpp = OcppServer(ocpp_options(settings), self.service, self.directory, self.clock.now)
+        self.frame_log = FrameLog(
+            self.engine,
+            self.clock.now,
+            enabled=settings.ocpp.log_frames,
+            keep=timedelta(days=settings.ocpp.log_frames_days),
+        )
+        self.ocpp = OcppServer(
+            ocpp_options(settings), self.service, self.directory, self.clock.now, self.frame_log.note
+        )
         self.stations = OcppStationPort(self.ocpp)
         self._waiters = Waiters()
         self.bridge = self._bridge(settings.payter) if settings.payter else None
@@ -77,6 +88,7 @@ class App:
             service=self.service,
             ocpp=self.ocpp,
             waiters=self._waiters,
+            frame_log=self.frame_log,
             now=self.clock.now,
             public_url=self.public_url,
         )
@@ -103,7 +115,9 @@ class App:
         """Database first, then what writes to it, then the doors. Raises `SchemaError`, OSError."""
         await prepare_database(self)
         await provision(self.engine, self.settings)
+        await close_what_a_crash_left(self.engine, self.settings.node, self.clock.now())
         await self.service.start()
+        await self.frame_log.start()
         try:
             await self.ocpp.start()
         except OSError as error:
@@ -117,9 +131,10 @@ class App:
 
     async def stop(self) -> None:
         """Close the doors, finish what is in hand, let go of the database. Nothing is lost that was answered."""
+        await self.ocpp.stop()
+        await self.frame_log.stop()  # live followers are told the end, so that HTTP need not wait for them
         if self._http is not None:
             await self._http.cleanup()
-        await self.ocpp.stop()
         await self.outbox.stop()
         if self.bridge is not None:
             await self.bridge.stop()

@@ -64,6 +64,10 @@ class OcppSettings(_Section):
         262_144, ge=4096, description="Largest frame taken, bytes. Larger ones close the line."
     )
     messages_per_s: float = Field(50, gt=0, description="Sustained messages a second from one station before it waits.")
+    log_frames: bool = Field(
+        True, description="Log every frame; `PATCH /api/v1/stations/{station_id}` says otherwise for one station."
+    )
+    log_frames_days: float = Field(7, gt=0, description="Days the frame log is kept.")
     configure_stations: bool = Field(
         True, description="Ask stations for what billing needs (sampling, registers, time-outs) when they boot."
     )

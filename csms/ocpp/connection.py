@@ -57,6 +57,14 @@ class NoAnswer:
 Reply = Answered | Errored | NotSent | NoAnswer
 
 
+#: Told of every frame that passes: station id, in | out, kind, text, message id, action.
+Note = Callable[[str, str, str, str, str | None, str | None], None]
+
+
+def nobody(*_: object) -> None:
+    """A `Note` for a line that nobody watches."""
+
+
 class Connection:
     """A websocket with a station that negotiated ``dialect``."""
 
@@ -67,6 +75,7 @@ class Connection:
         options: OcppOptions,
         send: Callable[[str], Awaitable[None]],
         close: Callable[[int, str], Awaitable[None]],
+        note: Note = nobody,
     ) -> None:
         self.ctx = ctx
         self.version = dialect.version
@@ -74,7 +83,8 @@ class Connection:
         self.replaced = False
         self._dialect = dialect
         self._options = options
-        self._send = send
+        self._transmit = send
+        self._note = note
         self._close = close
         self._turn = asyncio.Lock()  # one outstanding CALL, in order
         self._outstanding: tuple[str, str, asyncio.Future[Reply]] | None = None
@@ -104,7 +114,7 @@ class Connection:
             reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
             self._outstanding = (message_id, action, reply)
             try:
-                await self._send(frames.call(message_id, action, payload))
+                await self._send("call", frames.call(message_id, action, payload), message_id, action)
                 async with asyncio.timeout(self._options.call_timeout_s):
                     return await reply
             except TimeoutError:
@@ -133,11 +143,33 @@ class Connection:
         frame = frames.parse(raw)
         match frame:
             case frames.Call():
+                self._seen("call", raw, frame.message_id, frame.action)
                 await self._answer(frame)
-            case frames.CallResult() | frames.CallError():
+            case frames.CallResult():
+                self._seen("result", raw, frame.message_id, self._asked(frame.message_id))
+                await self._reply(frame)
+            case frames.CallError():
+                self._seen("error", raw, frame.message_id, self._asked(frame.message_id))
                 await self._reply(frame)
             case frames.Malformed():
+                self._seen("malformed", raw, frame.message_id, None)
                 await self._malformed(frame)
+
+    def _seen(self, kind: str, raw: str, message_id: str | None, action: str | None) -> None:
+        self._note(self.ctx.station_id, "in", kind, raw, message_id, action)
+
+    def _asked(self, message_id: str) -> str | None:
+        """The action of our outstanding call, if that is what ``message_id`` answers."""
+        waiting = self._outstanding
+        return waiting[1] if waiting is not None and waiting[0] == message_id else None
+
+    async def _send(self, kind: str, text: str, message_id: str, action: str | None) -> None:
+        self._note(self.ctx.station_id, "out", kind, text, message_id, action)
+        await self._transmit(text)
+
+    async def _refuse(self, message_id: str, code: str, description: str, action: str | None = None) -> None:
+        text = frames.call_error(message_id, self._dialect.error_code(code), description)
+        await self._send("error", text, message_id, action)
 
     async def _slow_down(self) -> None:
         """A flood waits here, in its own station's read loop; the others do not notice."""
@@ -157,9 +189,9 @@ class Connection:
         self._bad_frames += 1
         await self.ctx.finding("malformed-frame", frame.reason)
         if frame.message_id is not None:
-            await self._send(self._error(frame.message_id, frame.code, frame.reason))
+            await self._refuse(frame.message_id, frame.code, frame.reason)
         elif self.version != "ocpp1.6":
-            await self._send(self._error("-1", frame.code, frame.reason))  # 2.0.1 part 4 §4.2.3
+            await self._refuse("-1", frame.code, frame.reason)  # 2.0.1 part 4 §4.2.3
         if self._bad_frames >= self._options.bad_frames:
             await self._close(1008, "too many malformed frames")
 
@@ -186,16 +218,16 @@ class Connection:
             known = call.action in actions(self.version)
             code = "NotSupported" if known else "NotImplemented"
             what = "is not for a central system to answer" if known else "is not an action of this version"
-            await self._send(self._error(call.message_id, code, f"{call.action[:40]} {what}"))
+            await self._refuse(call.message_id, code, f"{call.action[:40]} {what}", call.action)
             return
         if self.ctx.held and call.action != "BootNotification":
             reason = "this station waits for an operator's approval"
-            await self._send(self._error(call.message_id, "SecurityError", reason))
+            await self._refuse(call.message_id, "SecurityError", reason, call.action)
             return
         problems = request_problems(self.version, call.action, call.payload)
         if problems and not message.tolerant:
             await self.ctx.finding("schema", _described(problems), call.action)
-            await self._send(self._error(call.message_id, _code(problems), _described(problems)))
+            await self._refuse(call.message_id, _code(problems), _described(problems), call.action)
             return
         try:
             if self.ctx.held:
@@ -204,19 +236,16 @@ class Connection:
         except Unusable as unusable:
             await self.ctx.finding("unusable", str(unusable), call.action)
             code = _code(problems) if problems else "PropertyConstraintViolation"
-            await self._send(self._error(call.message_id, code, str(unusable)))
+            await self._refuse(call.message_id, code, str(unusable), call.action)
             return
         except Exception:
             # Not stored: say so, and the station sends it again.
             log.exception("station %s: %s could not be handled", self.ctx.station_id, call.action)
-            await self._send(self._error(call.message_id, "InternalError", "not stored; please send it again"))
+            await self._refuse(call.message_id, "InternalError", "not stored; please send it again", call.action)
             return
         if problems:
             await self.ctx.finding("schema", _described(problems), call.action)
-        await self._send(frames.call_result(call.message_id, answer))
-
-    def _error(self, message_id: str, code: str, description: str) -> str:
-        return frames.call_error(message_id, self._dialect.error_code(code), description)
+        await self._send("result", frames.call_result(call.message_id, answer), call.message_id, call.action)
 
 
 def _code(problems: list[Problem]) -> str:

@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed, NegotiationError
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from csms.ocpp.connection import Connection
+from csms.ocpp.connection import Connection, Note, nobody
 from csms.ocpp.credentials import hash_password, verify_password
 from csms.ocpp.dialect import StationContext
 from csms.ocpp.options import OcppOptions
@@ -60,12 +60,18 @@ class OcppServer:
     """Listens for stations; knows the live connection of each."""
 
     def __init__(
-        self, options: OcppOptions, inbox: Inbox, directory: StationDirectory, clock: Callable[[], datetime]
+        self,
+        options: OcppOptions,
+        inbox: Inbox,
+        directory: StationDirectory,
+        clock: Callable[[], datetime],
+        note: Note = nobody,
     ) -> None:
         self.options = options
         self._inbox = inbox
         self._directory = directory
         self._clock = clock
+        self._note = note
         self._server: Server | None = None
         self.connections: dict[str, Connection] = {}
         self._sockets: dict[str, ServerConnection] = {}
@@ -195,7 +201,7 @@ class OcppServer:
             held_retry_s=self.options.held_retry_s,
             connection_nonce=secrets.token_hex(8),
         )
-        line = Connection(ctx, dialect, self.options, send=socket.send, close=socket.close)
+        line = Connection(ctx, dialect, self.options, send=socket.send, close=socket.close, note=self._note)
         await self._replace(identity)
         remote = str(socket.remote_address[0]) if socket.remote_address else ""
         connected = await self._inbox.submit(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from csms.stations import calls
+from csms.stations import calls, history
 from sessions import kept
 from sessions.facts import Fact
 from sessions.kept import Keeper
@@ -14,6 +14,7 @@ from sessions.kept import Keeper
 NOUNS: tuple[Any, ...] = (
     kept,
     calls,
+    history,
 )
 
 

@@ -58,7 +58,12 @@ class Bench:
         The request that arrived must be ``sent`` (by default ``payload``) and, like ours always, valid.
         """
         asked = asyncio.create_task(self.send(station.station_id, action, payload))
-        call = await self.expect(station, action)
+        arrives = asyncio.create_task(self.expect(station, action))
+        await asyncio.wait({asked, arrives}, return_when=asyncio.FIRST_COMPLETED)
+        if asked.done():  # refused, or not sent: say that, rather than that nothing arrived
+            arrives.cancel()
+            raise AssertionError(f"{action} did not reach the station: {await asked}")
+        call = await arrives
         assert call[3] == (payload if sent is None else sent)
         await station.answer(call, answer)
         return await asked

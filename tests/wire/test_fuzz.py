@@ -50,7 +50,7 @@ async def wrong_answer(*_: object) -> dict[str, Any]:
 
 async def twice(self: line.Connection, call: frames.Call) -> None:
     for _ in range(2):
-        await self._send(frames.call_result(call.message_id, {}))
+        await self._send("result", frames.call_result(call.message_id, {}), call.message_id, call.action)
 
 
 def other_id(message_id: str, payload: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from csms.ocpp.server import OcppServer
 from csms.stations.calls import Waiters
-from csms.web.api import audit_trail, openapi, station_commands, stations, tokens
+from csms.stations.frame_log import FrameLog
+from csms.web.api import audit_trail, openapi, sight, station_commands, stations, tokens
 from csms.web.api.operation import PREFIX, Operation, route
 from csms.web.api.problem import Problem
 from sessions.service import Service
@@ -22,6 +23,7 @@ from sessions.service import Service
 RESOURCES = (
     stations.resource,
     station_commands.resource,
+    sight.resource,
     tokens.resource,
     audit_trail.resource,
 )
@@ -35,6 +37,7 @@ class Api:
     service: Service
     ocpp: OcppServer
     waiters: Waiters
+    frame_log: FrameLog
     now: Callable[[], datetime]
     public_url: str
 
@@ -68,6 +71,3 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except web.HTTPMethodNotAllowed as refused:
         allowed = ", ".join(sorted(refused.allowed_methods))
         return Problem(405, f"Use one of: {allowed}.", headers={"Allow": allowed}).response()
-
-
-Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]

@@ -5,7 +5,6 @@ A row without a status is an operation that began and never ended: the process d
 
 from __future__ import annotations
 
-import re
 import secrets
 from datetime import datetime
 from typing import Any
@@ -15,16 +14,10 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.pan import redact_pans
+from csms.stations.masking import masked
 from csms.web.api.access import Caller
 from storage import fleet_schema as t
 from storage.engine import writing
-
-_SECRET = re.compile(
-    r"password|secret|passphrase|private|authorization_?key|api_?key|token_hash|\bpin\b", re.IGNORECASE
-)
-_NAMES = ("key", "name", "variable")
-_VALUES = ("value", "attributeValue")
-MASK = "**********"
 
 
 async def begin(engine: AsyncEngine, caller: Caller, operation: str, path: str, body: Any, now: datetime) -> str:
@@ -51,22 +44,3 @@ async def end(engine: AsyncEngine, audit_id: str, status: int) -> None:
     """Write how it ended."""
     async with writing(engine) as connection:
         await connection.execute(update(t.audit).where(t.audit.c.audit_id == audit_id).values(status=status))
-
-
-def masked(value: Any) -> Any:
-    """``value`` without what must not be written down: by its field's name, or by the name it stands beside."""
-    if isinstance(value, dict):
-        beside = any(_names_a_secret(value.get(name)) for name in _NAMES)
-        return {
-            key: MASK if _SECRET.search(str(key)) or (beside and key in _VALUES) else masked(item)
-            for key, item in value.items()
-        }
-    if isinstance(value, list):
-        return [masked(item) for item in value]
-    return value
-
-
-def _names_a_secret(value: Any) -> bool:
-    if isinstance(value, dict):
-        value = value.get("name")
-    return isinstance(value, str) and _SECRET.search(value) is not None

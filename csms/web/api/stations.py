@@ -126,6 +126,8 @@ async def edit_station(call: ApiCall) -> StationWithEvses:
         mine = t.stations.c.station_id == call.path["station_id"]
         async with writing(call.api.engine) as connection:
             await connection.execute(update(t.stations).where(mine).values(changes))
+    if "log_frames" in changes:
+        call.api.frame_log.set_for(call.path["station_id"], changes["log_frames"])
     return await get_station(call)
 
 
