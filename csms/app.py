@@ -65,7 +65,7 @@ class App:
             self.engine,
             self.clock.now,
             enabled=settings.ocpp.log_frames,
-            keep=timedelta(days=settings.ocpp.log_frames_days),
+            keep=timedelta(seconds=settings.ocpp.log_frames_s),
         )
         self.ocpp = OcppServer(
             ocpp_options(settings), self.service, self.directory, self.clock.now, self.frame_log.note

@@ -67,7 +67,7 @@ class OcppSettings(_Section):
     log_frames: bool = Field(
         True, description="Log every frame; `PATCH /api/v1/stations/{station_id}` says otherwise for one station."
     )
-    log_frames_days: float = Field(7, gt=0, description="Days the frame log is kept.")
+    log_frames_s: int = Field(604_800, ge=60, description="How long the frame log is kept, seconds.")
     configure_stations: bool = Field(
         True, description="Ask stations for what billing needs (sampling, registers, time-outs) when they boot."
     )
