@@ -1,0 +1,68 @@
+"""The API against its own description: schemathesis plays every operation with what its schema allows and forbids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    ignored_auth,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from csms.web.api.api import operations
+from csms.web.api.openapi import document
+from tests.api.server_thread import Served, served
+from tests.databases import Databases
+
+DOCUMENT = document(operations(), "0")
+#: What never ends by itself has a test of its own (test_sight.py).
+ENDLESS = {"follow_messages"}
+
+schema: Any = schemathesis.openapi.from_dict(DOCUMENT)
+CHECKS = (
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    ignored_auth,
+)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def system(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Served]:
+    """One running system per database for all operations."""
+    with served(databases.fresh(request.param)) as running:
+        yield running
+
+
+@schema.exclude(operation_id=sorted(ENDLESS)).parametrize()
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+def test_no_5xx_and_no_undocumented_status(case: Any, system: Served) -> None:
+    case.call_and_validate(
+        base_url=system.base_url,
+        headers={"Authorization": f"Bearer {system.token}"},
+        checks=CHECKS,
+        timeout=30,
+    )
+
+
+def test_the_description_is_complete() -> None:
+    listed = [o for path in DOCUMENT["paths"].values() for o in path.values()]
+    ids = [o["operationId"] for o in listed]
+    assert len(ids) == len(set(ids)) == len(operations())
+    assert DOCUMENT["openapi"] == "3.1.0"
+    assert [o["operationId"] for o in listed if not o["summary"].endswith(".")] == []
+    silent = [
+        (o["operationId"], p["name"])
+        for o in listed
+        for p in o["parameters"]
+        if not p.get("description") or not p["schema"]
+    ]
+    assert silent == []
