@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import pytest
 import schemathesis
@@ -25,6 +25,8 @@ DOCUMENT = document(operations(), "0")
 #: What never ends by itself has a test of its own (test_sight.py).
 ENDLESS = {"follow_messages"}
 
+F = TypeVar("F", bound=Callable[..., None])
+
 schema: Any = schemathesis.openapi.from_dict(DOCUMENT)
 CHECKS = (
     not_a_server_error,
@@ -42,7 +44,10 @@ def system(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Ser
         yield running
 
 
-@schema.exclude(operation_id=sorted(ENDLESS)).parametrize()
+each_operation: Callable[[F], F] = schema.exclude(operation_id=sorted(ENDLESS)).parametrize()
+
+
+@each_operation
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 def test_no_5xx_and_no_undocumented_status(case: Any, system: Served) -> None:
     case.call_and_validate(
