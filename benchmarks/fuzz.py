@@ -11,11 +11,15 @@ import argparse
 import asyncio
 import random
 import sys
+import tempfile
 import time
 
 from csms.ocpp.schemas import request_problems, response_problems
 from csms.ocpp.versions import DIALECTS
-from tests.wire.fuzzing import Found, Fuzzer, Tally
+from sessions.directory import Inbox, StationDirectory
+from storage.engine import create_engine
+from storage.upgrade import upgrade
+from tests.wire.fuzzing import Found, Fuzzer, Tally, stored
 from tests.wire.schema_payloads import table
 
 #: Blocks of memory that a run may gain after its first tenth: buffers of fixed size hold now more, now less.
@@ -34,10 +38,14 @@ def main() -> int:
     parser.add_argument(
         "--seed", type=int, default=random.randrange(2**32), help="the same seed makes the same frames (default: any)"
     )
+    parser.add_argument(
+        "--stored", action="store_true", help="with the service and a database behind the line: slower, and tries both"
+    )
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
     try:
-        tally = asyncio.run(_run(arguments.seed, max(arguments.frames, REPORTS)))
+        run = _run_stored if arguments.stored else _run
+        tally = asyncio.run(run(arguments.seed, max(arguments.frames, REPORTS)))
     except Found as found:
         print(f"FOUND: {found}")
         return 1
@@ -60,9 +68,19 @@ def _fill_caches() -> None:
                 judge(version, action, table(version, action, direction)[0].payload)
 
 
-async def _run(seed: int, frames: int) -> Tally:
+async def _run_stored(seed: int, frames: int) -> Tally:
+    with tempfile.TemporaryDirectory(prefix="tapvolt-fuzz-") as directory:
+        url = f"sqlite:///{directory}/fuzz.sqlite3"
+        engine = create_engine(url)
+        await upgrade(engine)
+        await engine.dispose()
+        async with stored(url) as (service, stations):
+            return await _run(seed, frames, service, stations)
+
+
+async def _run(seed: int, frames: int, behind: Inbox | None = None, directory: StationDirectory | None = None) -> Tally:
     _fill_caches()
-    fuzzer, begun = Fuzzer(seed), time.monotonic()
+    fuzzer, begun = Fuzzer(seed, behind, directory), time.monotonic()
     for part in range(REPORTS):
         await fuzzer.run(frames * (part + 1) // REPORTS - fuzzer.tally.frames)
         fuzzer.tally.weigh()

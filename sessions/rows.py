@@ -24,6 +24,7 @@ from storage import schema as t
 
 TOUCH_SCREEN_FAMILIES = frozenset({"Apollo", "Apollo Max", "Apollo Polar"})
 TRANSACTION_COUNTER = "transaction"
+LOOK_AHEAD = 500  # numbers of transactions asked about at once
 
 
 def insert_for(connection: AsyncConnection) -> Any:
@@ -65,9 +66,27 @@ async def load(
     opens = any(isinstance(f, facts.CardPresented | facts.TransactionFact | facts.OperatorStarted) for f in batch)
     if opens:
         ws.tariffs = await load_tariffs(connection)
-    if any(isinstance(f, facts.TransactionStarted) and f.transaction_id is None for f in batch):
+    to_number = [f.station_id for f in batch if isinstance(f, facts.TransactionStarted) and f.transaction_id is None]
+    if to_number:
         ws.next_transaction = await counter(connection, TRANSACTION_COUNTER)
+        ws.taken_transactions = await _taken(connection, to_number, ws.next_transaction)
     return ws
+
+
+async def _taken(connection: AsyncConnection, stations: list[str], after: int) -> set[str]:
+    """Numbers that these stations chose themselves: with 2.0.1, or in an end whose start we never heard of.
+
+    Looks as far ahead as it takes to leave a free number for each of ``stations``, which may name one repeatedly.
+    """
+    s, taken, free = t.sessions.c, set[str](), 0
+    while free < len(stations):
+        ahead = [str(number) for number in range(after + 1, after + 1 + LOOK_AHEAD)]
+        query = select(s.transaction_id).where(s.station_id.in_(set(stations)), s.transaction_id.in_(ahead))
+        found = set((await connection.execute(query)).scalars())
+        taken |= found
+        free += LOOK_AHEAD - len(found)
+        after += LOOK_AHEAD
+    return taken
 
 
 async def _load_terminals(connection: AsyncConnection, ws: WorkingSet, serials: set[str]) -> None:

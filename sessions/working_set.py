@@ -96,6 +96,7 @@ class WorkingSet:
     tokens: dict[str, TokenStatus] = field(default_factory=dict)
     issuer_id: str = ""
     next_transaction: int = 0
+    taken_transactions: set[str] = field(default_factory=set)  # above `next_transaction`, and not allotted by us
     stored: set[str] = field(default_factory=set)  # session ids that the database has
     changed_sessions: dict[str, None] = field(default_factory=dict)  # ordered
     changed_stations: set[str] = field(default_factory=set)
@@ -130,6 +131,8 @@ class WorkingSet:
     def allot_transaction_id(self) -> str:
         """The next 1.6 transaction id (an int of ours, never 0 or below, never used twice)."""
         self.next_transaction += 1
+        while str(self.next_transaction) in self.taken_transactions:
+            self.next_transaction += 1
         return str(self.next_transaction)
 
     def at_station(self, station_id: str) -> list[Session]:

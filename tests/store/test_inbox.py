@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -183,6 +184,18 @@ async def test_a_claim_is_unique_whoever_writes_it(engine: AsyncEngine) -> None:
         with pytest.raises(Exception, match=r"(?i)unique"):
             async with writing(engine) as connection:
                 await connection.execute(t.sessions.insert().values(twin))
+
+
+async def test_a_number_that_a_station_chose_itself_is_not_allotted_to_it(engine: AsyncEngine) -> None:
+    """A station that numbered its transactions under 2.0.1 and now speaks 1.6: it could never start one again."""
+    await open_shop(engine, stations=2)
+    async with counter(engine) as shop:
+        for number in range(1, 4):
+            own = replace(started(1, shop.now, id_token=f"OWN{number}"), transaction_id=str(number))
+            await shop.submit(own)
+        outcomes = [await shop.submit(started(1, shop.now, id_token=f"T{number}")) for number in range(3)]
+        assert [outcome.transaction_id for outcome in outcomes] == ["4", "5", "6"]
+        assert (await shop.submit(started(2, shop.now))).transaction_id == "7"
 
 
 async def test_transaction_ids_are_allotted_once_across_batches_nodes_and_restarts(engine: AsyncEngine) -> None:

@@ -17,8 +17,8 @@ import random
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Hashable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cache
@@ -33,9 +33,15 @@ from csms.ocpp.options import OcppOptions
 from csms.ocpp.schemas import actions, request_problems, response_problems
 from csms.ocpp.station_port import refused
 from csms.ocpp.versions import DIALECTS
+from csms.stations.nouns import keepers
 from sessions import codec, facts
-from sessions.directory import Admission, Outcome
+from sessions.clock import ManualClock
+from sessions.directory import Admission, Inbox, Outcome, StationDirectory
+from sessions.directory_sql import SqlDirectory
 from sessions.facts import TokenStatus
+from sessions.service import Service
+from sessions.session import Policy
+from storage.engine import create_engine
 from tests.wire.inbox import MemoryDirectory
 from tests.wire.schema_payloads import Case, table
 
@@ -43,6 +49,8 @@ NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 #: A flood is not what is tried here; a line that only carries garbage is closed, and the station comes back.
 OPTIONS = OcppOptions(burst=10**9, messages_per_s=1e9, call_timeout_s=3600)
 REMEMBERED = 200
+ACCEPTED, HELD = "FUZZ-ACCEPTED", "FUZZ-HELD"
+STATIONS = {ACCEPTED: Admission.ACCEPTED, HELD: Admission.HELD}
 
 #: Put where another value was; as text, since what is put there may be changed again.
 ODD = tuple(
@@ -90,14 +98,15 @@ class Found(AssertionError):
     """A frame that did what none may."""
 
 
-class JudgingStore:
-    """An `Inbox` and nothing kept: raises what a database would. Starts and stops get ids as from the real one."""
+class JudgingInbox:
+    """Judges whether a fact could be kept, and hands it on to ``behind``; without one, nothing is kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, behind: Inbox | None = None) -> None:
         self.committed: Counter[str] = Counter()
+        self._behind = behind
 
     async def submit(self, fact: facts.Fact) -> Outcome:
-        """Judge a fact; its outcome."""
+        """Judge a fact; its outcome. Starts without an id get one."""
         codec.encode(fact).encode()
         for name in _columns(cast(Hashable, type(fact))):
             value = getattr(fact, name)
@@ -106,6 +115,8 @@ class JudgingStore:
             if isinstance(value, int) and not -(2**31) <= value < 2**31:
                 raise Found(f"{type(fact).__name__}.{name} has more than 32 bits")
         self.committed[type(fact).__name__] += 1
+        if self._behind is not None:
+            return await self._behind.submit(fact)
         count = self.committed.total() % 2**31
         transaction_id = getattr(fact, "transaction_id", None)
         return Outcome(transaction_id=transaction_id or str(count), token_status=TokenStatus.ACCEPTED)
@@ -136,7 +147,7 @@ class Tally:
 class Line:
     """A connection, what it sent last, and a call of ours that waits for its answer."""
 
-    def __init__(self, version: str, number: int, held: bool, store: JudgingStore, directory: MemoryDirectory) -> None:
+    def __init__(self, version: str, number: int, held: bool, inbox: Inbox, directory: StationDirectory) -> None:
         self.version = version
         self.sent: list[str] = []
         self.hung_up = False
@@ -145,9 +156,9 @@ class Line:
         self.action = ""
         self.request: dict[str, Any] = {}
         ctx = StationContext(
-            station_id="HELD" if held else "CP1",
+            station_id=HELD if held else ACCEPTED,
             version=version,
-            inbox=store,
+            inbox=inbox,
             directory=directory,
             now=lambda: NOW,
             held=held,
@@ -180,17 +191,36 @@ class Line:
             raise Found(f"{self.action}: {self.call.result()} from a line that is gone")
 
 
-class Fuzzer:
-    """Frames from a seed, for two lines of every version. `run` raises `Found`."""
+@asynccontextmanager
+async def stored(database_url: str) -> AsyncIterator[tuple[Service, StationDirectory]]:
+    """A running service with its keepers on a migrated database, `STATIONS` on file: what to put behind a `Fuzzer`."""
+    engine, clock = create_engine(database_url), ManualClock(NOW)
+    directory = SqlDirectory(engine, clock)
+    service = Service(
+        engine, clock, Policy(), node="a", issuer_id="I1", public_url="https://pay.example.org", keepers=keepers()
+    )
+    await service.start()
+    try:
+        for station_id, admission in STATIONS.items():
+            await directory.register_station(station_id, admission, None)
+        yield service, directory
+    finally:
+        await service.stop()
+        await engine.dispose()
 
-    def __init__(self, seed: int) -> None:
+
+class Fuzzer:
+    """Frames from a seed, for two lines of every version. `run` raises `Found`.
+
+    ``behind``, ``directory``: a real store, in which `STATIONS` are on file; by default, nothing is kept.
+    """
+
+    def __init__(self, seed: int, behind: Inbox | None = None, directory: StationDirectory | None = None) -> None:
         self.seed = seed
         self.tally = Tally()
         self._random = random.Random(seed)
-        self._store = JudgingStore()
-        self._directory = MemoryDirectory()
-        self._directory.add("CP1")
-        self._directory.add("HELD", admission=Admission.HELD)
+        self._inbox = JudgingInbox(behind)
+        self._directory = directory or _directory()
         self._before: deque[str] = deque(maxlen=REMEMBERED)
         self._number = 0
         self._lines = [self._line(version) for version in DIALECTS for _ in range(2)]
@@ -199,7 +229,7 @@ class Fuzzer:
 
     def _line(self, version: str) -> Line:
         self._number += 1
-        return Line(version, self._number, self._random.random() < 0.05, self._store, self._directory)
+        return Line(version, self._number, self._random.random() < 0.05, self._inbox, self._directory)
 
     async def run(self, frames: int) -> None:
         """Send this many more frames. Raises `Found` with the frame and its number."""
@@ -390,7 +420,14 @@ class Fuzzer:
             command_id=line.call_id,
         )
         for fact in ask.learn(asked):
-            await self._store.submit(fact)
+            await self._inbox.submit(fact)
+
+
+def _directory() -> StationDirectory:
+    directory = MemoryDirectory()
+    for station_id, admission in STATIONS.items():
+        directory.add(station_id, admission=admission)
+    return directory
 
 
 def _text(frame: list[Any]) -> str:
@@ -428,8 +465,11 @@ def _no_exception_logged() -> Iterator[list[str]]:
             )
 
     handler = Collect(logging.ERROR)
-    logging.getLogger("csms").addHandler(handler)
+    rooms = [logging.getLogger(name) for name in ("csms", "sessions", "storage")]
+    for room in rooms:
+        room.addHandler(handler)
     try:
         yield logged
     finally:
-        logging.getLogger("csms").removeHandler(handler)
+        for room in rooms:
+            room.removeHandler(handler)

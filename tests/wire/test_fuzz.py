@@ -17,9 +17,10 @@ from csms.ocpp.dialect import StationContext
 from csms.ocpp.message import Ask
 from csms.ocpp.versions import DIALECTS
 from sessions import facts
-from tests.wire.fuzzing import Found, Fuzzer
+from tests.wire.fuzzing import Found, Fuzzer, stored
 
 FRAMES = 6_000
+FRAMES_KEPT = 300
 
 
 @pytest.mark.parametrize("seed", [1, random.randrange(2**32)], ids=["seed 1", "any seed"])
@@ -30,6 +31,16 @@ async def test_hostile_frames_are_answered_and_nothing_breaks(seed: int) -> None
     outcomes = fuzzer.tally.outcomes
     expected = {"answered", "silence", "NotImplemented", "SecurityError", "our call: Answered", "our call: Errored"}
     assert expected <= set(outcomes), outcomes  # it went everywhere
+
+
+async def test_a_database_keeps_what_comes_of_hostile_frames(database_url: str) -> None:
+    """The same with the service and its keepers behind the line: nothing that a handler lets through is unstorable."""
+    async with stored(database_url) as (service, directory):
+        for seed in (2, random.randrange(2**32)):
+            fuzzer = Fuzzer(seed, service, directory)
+            await fuzzer.run(FRAMES_KEPT)
+            await fuzzer.close()
+        assert service.commits > FRAMES_KEPT // 4
 
 
 async def no_answer(*_: object) -> None:
@@ -65,7 +76,7 @@ def other_id(message_id: str, payload: dict[str, Any]) -> str:
             DIALECTS["ocpp1.6"].answers,
             "Authorize",
             raises,
-            "internal error\nlogged: ..station CP1: Authorize could not be",
+            "internal error\nlogged: ..station FUZZ-ACCEPTED: Authorize could not be",
         ),
         (DIALECTS["ocpp1.6"].answers, "BootNotification", wrong_answer, "an answer that is not valid"),
         (DIALECTS["ocpp1.6"].asks, "ClearCache", cannot_learn, "KeyError"),
