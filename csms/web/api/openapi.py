@@ -75,9 +75,9 @@ def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     found = []
     for name in operation.parameters:
-        schema = {key: value for key, value in PATH_PARAMETERS[name].items() if key != "description"}
-        about = PATH_PARAMETERS[name].get("description", name)
-        found.append({"name": name, "in": "path", "required": True, "schema": schema, "description": about})
+        schema = dict(PATH_PARAMETERS[name])
+        about = {key: schema.pop(key) for key in ("description", "example")}
+        found.append({"name": name, "in": "path", "required": True, "schema": schema} | about)
     if operation.query is not None:
         schema = operation.query.model_json_schema()
         for name, field in schema.get("properties", {}).items():

@@ -28,13 +28,39 @@ log = logging.getLogger(__name__)
 
 PREFIX = "/api/v1"
 
-#: What stands in paths, by name: JSON schema (also what is accepted).
+#: What stands in paths, by name: JSON schema (also what is accepted), with an example.
 PATH_PARAMETERS: dict[str, dict[str, Any]] = {
-    "station_id": {"type": "string", "pattern": r"^[A-Za-z0-9*_=:+|@.-]{1,48}$", "description": "Its identity."},
-    "evse_id": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1, "description": "EVSE; 0 is the station."},
-    "action": {"type": "string", "pattern": r"^[A-Za-z0-9]{1,60}$", "description": "OCPP action, as it is written."},
-    "command_id": {"type": "string", "pattern": r"^cmd_[0-9a-f]{24}$"},
-    "token_id": {"type": "string", "pattern": r"^[0-9a-f]{12}$"},
+    "station_id": {
+        "type": "string",
+        "pattern": r"^[A-Za-z0-9*_=:+|@.-]{1,48}$",
+        "description": "Its identity.",
+        "example": "CS1",
+    },
+    "evse_id": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 2**31 - 1,
+        "description": "EVSE; 0 is the station.",
+        "example": 1,
+    },
+    "action": {
+        "type": "string",
+        "pattern": r"^[A-Za-z0-9]{1,60}$",
+        "description": "OCPP action, as it is written.",
+        "example": "TriggerMessage",
+    },
+    "command_id": {
+        "type": "string",
+        "pattern": r"^cmd_[0-9a-f]{24}$",
+        "description": "As it was answered.",
+        "example": "cmd_0123456789abcdef01234567",
+    },
+    "token_id": {
+        "type": "string",
+        "pattern": r"^[0-9a-f]{12}$",
+        "description": "As it is listed.",
+        "example": "0123456789ab",
+    },
 }
 
 
