@@ -41,7 +41,7 @@ async def test_a_role_may_do_what_its_operations_say_and_no_more(bench: Bench) -
 
 async def call(bench: Bench, operation: Operation, authorization: str) -> Any:
     url = f"http://127.0.0.1:{bench.app.http_port}/api/v1{path_of(operation)}"
-    body = {} if operation.body is not None else None
+    body: dict[str, Any] | None = {} if operation.body is not None else None
     async with bench.http.request(
         operation.method, url, json=body, headers={"Authorization": authorization, "If-Match": '"1"'}
     ) as answer:
