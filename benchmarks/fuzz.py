@@ -16,10 +16,9 @@ import time
 
 from csms.ocpp.schemas import request_problems, response_problems
 from csms.ocpp.versions import DIALECTS
-from sessions.directory import Inbox, StationDirectory
 from storage.engine import create_engine
 from storage.upgrade import upgrade
-from tests.wire.fuzzing import Found, Fuzzer, Tally, stored
+from tests.wire.fuzzing import Behind, Found, Fuzzer, Tally, stored
 from tests.wire.schema_payloads import table
 
 #: Blocks of memory that a run may gain after its first tenth: buffers of fixed size hold now more, now less.
@@ -74,13 +73,13 @@ async def _run_stored(seed: int, frames: int) -> Tally:
         engine = create_engine(url)
         await upgrade(engine)
         await engine.dispose()
-        async with stored(url) as (service, stations):
-            return await _run(seed, frames, service, stations)
+        async with stored(url) as behind:
+            return await _run(seed, frames, behind)
 
 
-async def _run(seed: int, frames: int, behind: Inbox | None = None, directory: StationDirectory | None = None) -> Tally:
+async def _run(seed: int, frames: int, behind: Behind | None = None) -> Tally:
     _fill_caches()
-    fuzzer, begun = Fuzzer(seed, behind, directory), time.monotonic()
+    fuzzer, begun = Fuzzer(seed, behind), time.monotonic()
     for part in range(REPORTS):
         await fuzzer.run(frames * (part + 1) // REPORTS - fuzzer.tally.frames)
         fuzzer.tally.weigh()

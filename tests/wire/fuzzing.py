@@ -20,19 +20,20 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Hashable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, cast
 
 import orjson
 
-from csms.ocpp.connection import Answered, Connection, Errored, NoAnswer, NotSent, Reply
+from csms.ocpp.connection import Answered, Connection, Errored, NoAnswer, Note, NotSent, Reply, nobody
 from csms.ocpp.dialect import StationContext
 from csms.ocpp.message import Asked
 from csms.ocpp.options import OcppOptions
 from csms.ocpp.schemas import actions, request_problems, response_problems
 from csms.ocpp.station_port import refused
 from csms.ocpp.versions import DIALECTS
+from csms.stations.frame_log import FrameLog
 from csms.stations.nouns import keepers
 from sessions import codec, facts
 from sessions.clock import ManualClock
@@ -147,7 +148,7 @@ class Tally:
 class Line:
     """A connection, what it sent last, and a call of ours that waits for its answer."""
 
-    def __init__(self, version: str, number: int, held: bool, inbox: Inbox, directory: StationDirectory) -> None:
+    def __init__(self, version: str, number: int, held: bool, inbox: Inbox, behind: Behind) -> None:
         self.version = version
         self.sent: list[str] = []
         self.hung_up = False
@@ -159,14 +160,14 @@ class Line:
             station_id=HELD if held else ACCEPTED,
             version=version,
             inbox=inbox,
-            directory=directory,
+            directory=behind.directory,
             now=lambda: NOW,
             held=held,
             heartbeat_interval_s=300,
             held_retry_s=60,
             connection_nonce=str(number),
         )
-        self.connection = Connection(ctx, DIALECTS[version], OPTIONS, send=self._send, close=self._close)
+        self.connection = Connection(ctx, DIALECTS[version], OPTIONS, self._send, self._close, behind.note)
 
     async def _send(self, text: str) -> None:
         self.sent.append(text)
@@ -191,36 +192,56 @@ class Line:
             raise Found(f"{self.action}: {self.call.result()} from a line that is gone")
 
 
+def _directory() -> StationDirectory:
+    directory = MemoryDirectory()
+    for station_id, admission in STATIONS.items():
+        directory.add(station_id, admission=admission)
+    return directory
+
+
+@dataclass(frozen=True)
+class Behind:
+    """What stands behind the lines; by default nothing that keeps anything."""
+
+    inbox: Inbox | None = None
+    directory: StationDirectory = field(default_factory=_directory)
+    note: Note = nobody
+
+
 @asynccontextmanager
-async def stored(database_url: str) -> AsyncIterator[tuple[Service, StationDirectory]]:
-    """A running service with its keepers on a migrated database, `STATIONS` on file: what to put behind a `Fuzzer`."""
+async def stored(database_url: str) -> AsyncIterator[Behind]:
+    """A running service with its keepers, and the frame log, on a migrated database with `STATIONS` on file."""
     engine, clock = create_engine(database_url), ManualClock(NOW)
     directory = SqlDirectory(engine, clock)
     service = Service(
         engine, clock, Policy(), node="a", issuer_id="I1", public_url="https://pay.example.org", keepers=keepers()
     )
+    frame_log = FrameLog(engine, clock.now, enabled=True, keep=timedelta(days=1))
     await service.start()
+    await frame_log.start()
     try:
         for station_id, admission in STATIONS.items():
             await directory.register_station(station_id, admission, None)
-        yield service, directory
+        with _no_exception_logged() as logged:
+            yield Behind(service, directory, frame_log.note)
+            await frame_log.flush()
+        if logged:
+            raise Found(f"logged: {logged}")
     finally:
+        await frame_log.stop()
         await service.stop()
         await engine.dispose()
 
 
 class Fuzzer:
-    """Frames from a seed, for two lines of every version. `run` raises `Found`.
+    """Frames from a seed, for two lines of every version. `run` raises `Found`."""
 
-    ``behind``, ``directory``: a real store, in which `STATIONS` are on file; by default, nothing is kept.
-    """
-
-    def __init__(self, seed: int, behind: Inbox | None = None, directory: StationDirectory | None = None) -> None:
+    def __init__(self, seed: int, behind: Behind | None = None) -> None:
         self.seed = seed
         self.tally = Tally()
         self._random = random.Random(seed)
-        self._inbox = JudgingInbox(behind)
-        self._directory = directory or _directory()
+        self._behind = behind or Behind()
+        self._inbox = JudgingInbox(self._behind.inbox)
         self._before: deque[str] = deque(maxlen=REMEMBERED)
         self._number = 0
         self._lines = [self._line(version) for version in DIALECTS for _ in range(2)]
@@ -229,7 +250,7 @@ class Fuzzer:
 
     def _line(self, version: str) -> Line:
         self._number += 1
-        return Line(version, self._number, self._random.random() < 0.05, self._inbox, self._directory)
+        return Line(version, self._number, self._random.random() < 0.05, self._inbox, self._behind)
 
     async def run(self, frames: int) -> None:
         """Send this many more frames. Raises `Found` with the frame and its number."""
@@ -272,7 +293,15 @@ class Fuzzer:
     # --- what is sent -------------------------------------------------------------------------------------------------
 
     def _message_id(self, line: Line) -> str:
-        ids = (f"m{self.tally.frames}", f"m{self.tally.frames}", "m1", "-1", line.call_id or "m2", "\U0001f50c" * 36)
+        ids = (
+            f"m{self.tally.frames}",
+            f"m{self.tally.frames}",
+            "m1",
+            "-1",
+            line.call_id or "m2",
+            "\U0001f50c" * 36,
+            "m\0",
+        )
         return self._random.choice(ids)
 
     def _case(self, version: str, direction: str = "request", action: str = "") -> tuple[str, Case]:
@@ -421,13 +450,6 @@ class Fuzzer:
         )
         for fact in ask.learn(asked):
             await self._inbox.submit(fact)
-
-
-def _directory() -> StationDirectory:
-    directory = MemoryDirectory()
-    for station_id, admission in STATIONS.items():
-        directory.add(station_id, admission=admission)
-    return directory
 
 
 def _text(frame: list[Any]) -> str:

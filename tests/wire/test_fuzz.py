@@ -34,13 +34,12 @@ async def test_hostile_frames_are_answered_and_nothing_breaks(seed: int) -> None
 
 
 async def test_a_database_keeps_what_comes_of_hostile_frames(database_url: str) -> None:
-    """The same with the service and its keepers behind the line: nothing that a handler lets through is unstorable."""
-    async with stored(database_url) as (service, directory):
+    """The same with the service, its keepers and the frame log behind the line: whatever is let through can be kept."""
+    async with stored(database_url) as behind:
         for seed in (2, random.randrange(2**32)):
-            fuzzer = Fuzzer(seed, service, directory)
+            fuzzer = Fuzzer(seed, behind)
             await fuzzer.run(FRAMES_KEPT)
             await fuzzer.close()
-        assert service.commits > FRAMES_KEPT // 4
 
 
 async def no_answer(*_: object) -> None:
