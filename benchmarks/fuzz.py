@@ -63,8 +63,9 @@ def _fill_caches() -> None:
     """Tables of payloads and compiled schemas are made once and kept; that is no growth."""
     for version, dialect in DIALECTS.items():
         for action in {*dialect.answers, *dialect.asks}:
-            for judge, direction in ((request_problems, "request"), (response_problems, "response")):
-                judge(version, action, table(version, action, direction)[0].payload)
+            request_problems(version, action, table(version, action)[0].payload)
+        for action in dialect.asks:
+            response_problems(version, action, table(version, action, "response")[0].payload)
 
 
 async def _run_stored(seed: int, frames: int) -> Tally:

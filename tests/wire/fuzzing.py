@@ -1,8 +1,7 @@
-"""Hostile frames for a station's line, and what must hold whatever they are.
+"""Hostile frames on the stations' lines, and what must hold whatever they are.
 
-Frames come from the messages' schemas, valid and broken, from other versions, from what was sent before; then values
-are swapped for odd ones, keys doubled, text cut, repeated and mixed up. The line is the real one, from frame to
-handler; behind it stands a store that only judges whether it could keep what it is given.
+The line is the real one, from frame to handler. Behind it stands what only judges whether it could keep what it is
+given (`Behind`), or the service on a database (`stored`).
 
 The same seed makes the same frames, but for the ids of our own calls, which are random on purpose.
 """
@@ -11,12 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import logging
 import random
 import sys
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncIterator, Hashable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, fields
@@ -30,7 +28,7 @@ from csms.ocpp.connection import Answered, Connection, Errored, NoAnswer, Note, 
 from csms.ocpp.dialect import StationContext
 from csms.ocpp.message import Asked
 from csms.ocpp.options import OcppOptions
-from csms.ocpp.schemas import actions, request_problems, response_problems
+from csms.ocpp.schemas import request_problems, response_problems
 from csms.ocpp.station_port import refused
 from csms.ocpp.versions import DIALECTS
 from csms.stations.frame_log import FrameLog
@@ -43,56 +41,15 @@ from sessions.facts import TokenStatus
 from sessions.service import Service
 from sessions.session import Policy
 from storage.engine import create_engine
+from tests.wire.hostile_frames import HostileFrames
 from tests.wire.inbox import MemoryDirectory
-from tests.wire.schema_payloads import Case, table
+from tests.wire.schema_payloads import table
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 #: A flood is not what is tried here; a line that only carries garbage is closed, and the station comes back.
 OPTIONS = OcppOptions(burst=10**9, messages_per_s=1e9, call_timeout_s=3600)
-REMEMBERED = 200
 ACCEPTED, HELD = "FUZZ-ACCEPTED", "FUZZ-HELD"
 STATIONS = {ACCEPTED: Admission.ACCEPTED, HELD: Admission.HELD}
-
-#: Put where another value was; as text, since what is put there may be changed again.
-ODD = tuple(
-    map(
-        json.dumps,
-        [
-            *[None, True, False, 0, -1, 1, 2**31 - 1, 2**31, -(2**31) - 1, 2**53 + 1, 2**63, 2**64 - 1, 0.1, -0.5],
-            *[1e15, 1e308, -1e308, 5e-324, "", " ", "\0", "a\0b", "x" * 300, "x" * 20_000, "\U0001d54f" * 40],
-            *["\u202eabc", "\ufeff", "e\u0301", "\x7f\x1b[2J", "NaN", "Infinity", "1e5", "1e999999999", "-1", "1_000"],
-            *["\u0663", "0x10", "null", "2026-13-45T99:99:99Z", "9999-12-31T23:59:59.999999999+23:59", "2026-W48-1"],
-            *[
-                "0001-01-01T00:00:00+23:59",
-                "kWh",
-                "Wh",
-                "SignedData",
-                "Started",
-                "Ended",
-                "Accepted",
-                "{{7*7}}",
-                "%s%n",
-            ],
-            *[
-                "'; drop table stations; --",
-                [],
-                [[]],
-                [None],
-                {},
-                {"": {}},
-                {"a": [{"b": None}]},
-                [{}] * 50,
-                [0] * 3000,
-            ],
-            {str(number): number for number in range(300)},
-        ],
-    )
-)
-#: Written into the text where no JSON library would put them.
-ODD_TEXT = (
-    *("\\ud800", "\\udfff\\ud800", "\\u0000", "\0", "\ufeff", "\x85", "\\", '"', "1" * 400, "-", "1e999", "0" * 30),
-    *("NaN", "[" * 40, "]" * 40, '{"a":' * 40, "[" * 2000, '"a":1,"a":2,', ",", ":", "{}", "[]", "null", "\\u00", "\n"),
-)
 
 
 class Found(AssertionError):
@@ -242,11 +199,9 @@ class Fuzzer:
         self._random = random.Random(seed)
         self._behind = behind or Behind()
         self._inbox = JudgingInbox(self._behind.inbox)
-        self._before: deque[str] = deque(maxlen=REMEMBERED)
         self._number = 0
         self._lines = [self._line(version) for version in DIALECTS for _ in range(2)]
-        self._actions = {version: sorted(actions(version)) for version in DIALECTS}
-        self._sources = (self._from_schema, self._odd_value, self._odd_text, self._replay, self._answer, self._foreign)
+        self._frames = HostileFrames(self._random)
 
     def _line(self, version: str) -> Line:
         self._number += 1
@@ -282,103 +237,12 @@ class Fuzzer:
 
     async def _next(self, line: Line) -> str | bytes:
         if line.call is None and self._random.random() < 0.2:
-            action, case = self._case(line.version, action=self._random.choice(sorted(DIALECTS[line.version].asks)))
+            action = self._random.choice(sorted(DIALECTS[line.version].asks))
+            case = self._random.choice(table(line.version, action))
             if not request_problems(line.version, action, case.payload):
                 await line.ask(action, case.payload)
-        source = self._random.choices(self._sources, (30, 25, 15, 5, 15, 10))[0]
-        text = source(line)
-        self._before.append(text)
+        text = self._frames.next(line)
         return text.encode("utf-8", "surrogatepass") if self._random.random() < 0.005 else text
-
-    # --- what is sent -------------------------------------------------------------------------------------------------
-
-    def _message_id(self, line: Line) -> str:
-        ids = (
-            f"m{self.tally.frames}",
-            f"m{self.tally.frames}",
-            "m1",
-            "-1",
-            line.call_id or "m2",
-            "\U0001f50c" * 36,
-            "m\0",
-        )
-        return self._random.choice(ids)
-
-    def _case(self, version: str, direction: str = "request", action: str = "") -> tuple[str, Case]:
-        action = action or self._random.choice(self._actions[version])
-        return action, self._random.choice(table(version, action, direction))
-
-    def _call(self, line: Line) -> list[Any]:
-        handled = self._random.random() < 0.8
-        action = self._random.choice(sorted(DIALECTS[line.version].answers)) if handled else ""
-        action, case = self._case(line.version, action=action)
-        return [2, self._message_id(line), action, case.payload]
-
-    def _reply(self, line: Line) -> list[Any]:
-        message_id = line.call_id if self._random.random() < 0.9 else self._message_id(line)
-        if self._random.random() < 0.2:
-            code = self._random.choice(("NotSupported", "GenericError", "NoSuchCode", "x" * 300))
-            return [4, message_id, code, "why" * self._random.randrange(200), {}]
-        _, case = self._case(line.version, "response", line.action if self._random.random() < 0.8 else "")
-        return [3, message_id, case.payload]
-
-    def _from_schema(self, line: Line) -> str:
-        return _text(self._call(line))
-
-    def _answer(self, line: Line) -> str:
-        return _text(self._reply(line) if line.call is not None else self._call(line))
-
-    def _foreign(self, line: Line) -> str:
-        """Another version's message, or the payload of another action."""
-        action, case = self._case(self._random.choice(list(DIALECTS)))
-        other = self._random.choice(self._actions[line.version])
-        return _text([2, self._message_id(line), self._random.choice((action, other)), case.payload])
-
-    def _replay(self, line: Line) -> str:
-        return self._random.choice(self._before) if self._before else self._from_schema(line)
-
-    def _frame(self, line: Line) -> list[Any]:
-        answers = line.call is not None and self._random.random() < 0.3
-        return self._reply(line) if answers else self._call(line)
-
-    def _odd_value(self, line: Line) -> str:
-        """A frame with values taken out, or swapped for odd ones; now and then its head too."""
-        frame = json.loads(_text(self._frame(line)))
-        for _ in range(self._random.choice((1, 1, 1, 2, 5))):
-            if self._random.random() < 0.15:
-                frame[self._random.randrange(len(frame))] = self._random.choice((*range(-1, 9), self._odd()))
-            elif self._random.random() < 0.05:
-                frame = frame[: self._random.randrange(len(frame))] or [*frame, self._odd()]
-            else:
-                self._swap(frame[-1])
-        return _text(frame)
-
-    def _odd(self) -> Any:
-        return json.loads(self._random.choice(ODD))
-
-    def _swap(self, value: Any) -> None:
-        """Change one place somewhere inside of ``value``."""
-        while isinstance(value, dict | list) and value:
-            key = self._random.choice(sorted(value) if isinstance(value, dict) else range(len(value)))
-            inside = value[key]
-            if isinstance(inside, dict | list) and inside and self._random.random() < 0.8:
-                value = inside
-            elif self._random.random() < 0.15:
-                del value[key]
-                return
-            else:
-                value[key] = self._random.choice((*[self._odd()] * 20, [inside], {"a": inside}, f" {inside} "))
-                return
-
-    def _odd_text(self, line: Line) -> str:
-        """The text of a frame cut, repeated, mixed up; or with something in it that is no JSON."""
-        text = _text(self._frame(line))[:5000]
-        for _ in range(self._random.choice((1, 1, 2, 4))):
-            start = self._random.randrange(len(text) + 1)
-            end = min(len(text), start + self._random.choice((0, 0, 1, 1, 2, 8, 50)))
-            put = self._random.choice(("", chr(self._random.randrange(0xD800)), text[start:end] * 2, *ODD_TEXT))
-            text = text[:start] + put + text[end:]
-        return text
 
     # --- what must hold -----------------------------------------------------------------------------------------------
 
@@ -450,10 +314,6 @@ class Fuzzer:
         )
         for fact in ask.learn(asked):
             await self._inbox.submit(fact)
-
-
-def _text(frame: list[Any]) -> str:
-    return json.dumps(frame, ensure_ascii=False)
 
 
 def _readable(raw: str | bytes) -> list[Any] | None:

@@ -21,10 +21,21 @@ from csms.ocpp.options import OcppOptions
 from csms.ocpp.station_port import refused
 from csms.ocpp.versions import DIALECTS
 from sessions import codec, facts
-from tests.wire.schema_payloads import Case, table
+from tests.wire.schema_payloads import Case, schema, table
 from tests.wire.station import NOW, Central, Station, running
 
-ANSWERS = [(version, action) for version, dialect in DIALECTS.items() for action in sorted(dialect.answers)]
+
+def has_an_answer(version: str, action: str) -> bool:
+    """2.1 part 4: a SEND has none."""
+    try:
+        return bool(schema(version, action, "response"))
+    except KeyError:
+        return False
+
+
+STATIONS = [(version, action) for version, dialect in DIALECTS.items() for action in sorted(dialect.answers)]
+ANSWERS = [entry for entry in STATIONS if has_an_answer(*entry)]
+SENDS = [entry for entry in STATIONS if not has_an_answer(*entry)]
 ASKS = [(version, action) for version, dialect in DIALECTS.items() for action in sorted(dialect.asks)]
 #: Nothing here is about floods.
 PATIENT = OcppOptions(burst=10**9)
@@ -112,8 +123,26 @@ async def test_every_payload_of_a_station_is_answered(version: str, action: str)
     assert not [said for said in wrong if said]
 
 
+@pytest.mark.parametrize(("version", "action"), SENDS)
+async def test_what_wants_no_answer_gets_none(version: str, action: str) -> None:
+    """2.1 part 4, SEND: taken if it is valid, noted if it is not; nothing is said either way."""
+    broken = [case for case in table(version, action) if case.kind == "invalid"]
+    whole = [case for case in table(version, action) if case.kind in {"valid", "boundary"}]
+    async with running(PATIENT) as central:
+        station = await central.connect("CP1", version)
+        for place, case in enumerate(whole):
+            await station.send(6, f"s{place}", action, case.payload)
+        assert await station.calls_so_far() == []  # its Heartbeat's answer is the first that comes
+        assert central.inbox.findings() == []
+        for place, case in enumerate(broken):
+            await station.send(6, f"b{place}", action, case.payload)
+        assert await station.calls_so_far() == []
+        assert "schema" in central.inbox.findings()
+        assert_storable(central.inbox.facts)
+
+
 def test_the_table_of_the_unusable_names_nothing_else() -> None:
-    named = [case.name for version, action in ANSWERS for case in table(version, action) if is_unusable(version, case)]
+    named = [case.name for version, action in STATIONS for case in table(version, action) if is_unusable(version, case)]
     for _, names, _ in UNUSABLE:
         assert any(re.fullmatch(names, name) for name in named), names
 
