@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 
-from csms.ocpp.schemas import request_problems, response_problems
+from csms.ocpp.schemas import actions, request_problems, response_problems
 from csms.ocpp.versions import DIALECTS
 from storage.engine import create_engine
 from storage.upgrade import upgrade
@@ -62,7 +62,7 @@ def main() -> int:
 def _fill_caches() -> None:
     """Tables of payloads and compiled schemas are made once and kept; that is no growth."""
     for version, dialect in DIALECTS.items():
-        for action in {*dialect.answers, *dialect.asks}:
+        for action in actions(version):
             request_problems(version, action, table(version, action)[0].payload)
         for action in dialect.asks:
             response_problems(version, action, table(version, action, "response")[0].payload)

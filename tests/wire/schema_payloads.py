@@ -52,7 +52,6 @@ class _Variant:
     path: str = ""
 
 
-@cache
 def schema(version: str, action: str, direction: str = "request") -> Schema:
     """The `ocpp` package's schema of a message. KeyError if it has none."""
     folder = importlib.resources.files(_PACKAGES[version]).joinpath("schemas")
@@ -64,9 +63,13 @@ def schema(version: str, action: str, direction: str = "request") -> Schema:
     raise KeyError(f"{version} {action} {direction}")
 
 
-@cache
 def table(version: str, action: str, direction: str = "request") -> tuple[Case, ...]:
-    """Every case of a message. KeyError if it has no schema."""
+    """Every case of a message, made once. KeyError if it has no schema."""
+    return _table(version, action, direction)
+
+
+@cache
+def _table(version: str, action: str, direction: str) -> tuple[Case, ...]:
     return cases(action, schema(version, action, direction))
 
 
