@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from sessions.facts import ONE_TIME
+
 
 class Timer(StrEnum):
     """The session's deadlines; what each one ends is in `sessions.decide`."""
@@ -132,6 +134,7 @@ class StartCharging(Command):
     station_id: str
     evse_id: int
     id_token: str
+    id_token_type: str = ONE_TIME
     remote_start_id: int
     limit_w: int | None = None
     limit_s: int | None = None

@@ -54,6 +54,7 @@ def _rule_start(w: Work) -> bool:
             station_id=s.place.station_id,
             evse_id=s.place.evse_id,
             id_token=s.id_token,
+            id_token_type=s.id_token_type,
             remote_start_id=s.remote_start_id or 0,
             limit_w=limit_w if limit_s else None,
             limit_s=limit_s or None,

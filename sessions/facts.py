@@ -17,6 +17,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+#: OCPP 2.0.1 IdTokenEnumType of the tokens that are made here, each for one charge.
+ONE_TIME = "Central"
+
 
 class ChargingState(StrEnum):
     """OCPP 2.0.1 ChargingStateEnumType; 1.6 statuses are translated to it in `csms.ocpp.v16`."""
@@ -418,6 +421,7 @@ class OperatorStarted(StationFact):
     session_id: str
     evse_id: int
     id_token: str
+    id_token_type: str = ONE_TIME
     remote_start_id: int
     receipt_token: str
     operator: str

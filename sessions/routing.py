@@ -9,20 +9,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from billing.payment import Payment
-from sessions import facts
+from sessions import facts, meter
 from sessions.charging import charging_state_reported
 from sessions.commands import Command, ConfigureStation, ShowOnTerminal, Timer
 from sessions.directory import Admission, ArmState
 from sessions.facts import EvseStatus, Sample, TokenStatus
 from sessions.session import Origin, Policy, Session
-from sessions.tables import RUNNING, Charging
+from sessions.tables import CLAIMING, RUNNING, Charging
 from sessions.tap import TapRefused, is_free, meaning
 from sessions.working_set import ArmRow, StationRow, WorkingSet
 
+#: A start with the same content but for its time is the same start up to here; beyond, the driver came back.
+TOLD_AGAIN_WITHIN = timedelta(minutes=10)
 #: 1.6 stations send these when StartTransaction was never answered.
 NO_TRANSACTION_IDS = frozenset({"-1", "0", ""})
 
@@ -138,7 +140,7 @@ def _evse_status(c: _Context, fact: facts.EvseStatusReported) -> None:
 
 
 def _find(c: _Context, fact: facts.TransactionFact) -> Session | None:
-    """By the transaction's id; then by our remote start id; then by the one-time id token."""
+    """By the transaction's id; then by our remote start id; then by the id token."""
     here = c.ws.at_station(fact.station_id)
     if fact.transaction_id is not None and fact.transaction_id not in NO_TRANSACTION_IDS:
         for session in here:
@@ -150,15 +152,32 @@ def _find(c: _Context, fact: facts.TransactionFact) -> Session | None:
             if session.remote_start_id == fact.remote_start_id:
                 return session
     if fact.id_token:
+        token = fact.id_token.upper()
         for session in reversed(unbound):
-            if session.id_token.upper() == fact.id_token.upper():
+            if session.id_token.upper() == token and (session.one_time or _awaits(session, fact)):
                 return session
         if isinstance(fact, facts.TransactionStarted) and fact.transaction_id is None:
-            # 1.6: our tags are used once, so this start was told before, with other content (a corrected clock).
             for session in reversed(here):
-                if session.remote_start_id is not None and session.id_token.upper() == fact.id_token.upper():
+                if session.id_token.upper() == token and (session.one_time or _told_again(session, fact, c.now)):
                     return session
     return None
+
+
+def _awaits(session: Session, fact: facts.TransactionFact) -> bool:
+    """A driver's own token starts many charges: it means one that was asked for at this EVSE and has not begun."""
+    here = session.place is not None and fact.evse_id in {None, session.place.evse_id}
+    return session.charging in CLAIMING and here
+
+
+def _told_again(session: Session, fact: facts.TransactionStarted, now: datetime) -> bool:
+    """1.6: a start that comes again with a corrected clock. The register has not moved before it, so it is the same."""
+    metered, place = session.meter, session.place
+    if session.charging not in RUNNING or place is None or place.evse_id != fact.evse_id:
+        return False
+    if fact.register_wh is None or metered.begin_wh != fact.register_wh or metered.begin_at is None:
+        return False
+    believed = metered.clock_trusted and meter.judge_time(fact.station_time, now) is not None
+    return not believed or abs(fact.station_time - metered.begin_at) <= TOLD_AGAIN_WITHIN
 
 
 def _started(c: _Context, fact: facts.TransactionStarted) -> None:
@@ -195,6 +214,7 @@ def _open_by_token(c: _Context, fact: facts.TransactionStarted) -> tuple[Session
         tariff=tariff,
         issuer_id=c.ws.issuer_id,
         id_token=(fact.id_token or "").upper(),
+        id_token_type=fact.id_token_type or "",
         token_status=status,
     )
     return session, replace(fact, token_status=status)
@@ -367,6 +387,7 @@ def _operator_started(c: _Context, fact: facts.OperatorStarted) -> None:
             tariff=tariff,
             issuer_id=c.ws.issuer_id,
             id_token=fact.id_token,
+            id_token_type=fact.id_token_type,
             remote_start_id=fact.remote_start_id,
         ),
         fact,

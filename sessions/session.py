@@ -11,7 +11,7 @@ from billing.ledger import EntrySet
 from billing.payment import RESOLVED, Payment
 from billing.tariff import Tariff
 from sessions.commands import Command
-from sessions.facts import Card, TokenStatus
+from sessions.facts import ONE_TIME, Card, TokenStatus
 from sessions.meter import Meter
 from sessions.tables import CLAIMING, OVER, Charging
 
@@ -65,6 +65,7 @@ class Session:
     issuer_id: str = ""
 
     id_token: str = ""
+    id_token_type: str = ONE_TIME
     remote_start_id: int | None = None
     transaction_id: str | None = None
     token_status: TokenStatus = TokenStatus.ACCEPTED
@@ -110,6 +111,11 @@ class Session:
         if self.charging in CLAIMING and self.place:
             return f"{self.place.station_id}/{self.place.evse_id}"
         return None
+
+    @property
+    def one_time(self) -> bool:
+        """Whether the id token was made for this session, so that whoever says it means this session."""
+        return self.remote_start_id is not None and self.id_token_type == ONE_TIME
 
     @property
     def max_power_w(self) -> int | None:

@@ -13,9 +13,9 @@ messages = Messages("F. Remote control")
 
 
 def request_start(command: StartCharging, now: datetime) -> Payload:
-    """C03, F01, F02. Type Central: the station must neither authorise nor cache it."""
+    """C03, F01, F02. A token of ours has the type Central: the station must neither authorise nor cache it."""
     payload: Payload = {
-        "idToken": {"idToken": command.id_token, "type": "Central"},
+        "idToken": {"idToken": command.id_token, "type": command.id_token_type},
         "remoteStartId": command.remote_start_id,
         "evseId": command.evse_id,
     }

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from csms.ocpp.server import OcppServer
 from csms.stations.calls import Waiters
 from csms.stations.frame_log import FrameLog
-from csms.web.api import audit_trail, openapi, sight, station_commands, stations, tokens
+from csms.web.api import audit_trail, openapi, sessions, sight, station_commands, stations, tokens
 from csms.web.api.operation import PREFIX, Operation, route
 from csms.web.api.problem import Problem
 from sessions.service import Service
@@ -23,6 +23,7 @@ from sessions.service import Service
 RESOURCES = (
     stations.resource,
     station_commands.resource,
+    sessions.resource,
     sight.resource,
     tokens.resource,
     audit_trail.resource,

@@ -10,12 +10,12 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import orjson
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from csms.web.api import audit
 from csms.web.api.access import Caller, Role, who
@@ -61,7 +61,24 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "As it is listed.",
         "example": "0123456789ab",
     },
+    "session_id": {
+        "type": "string",
+        "pattern": r"^[A-Za-z0-9_-]{1,40}$",
+        "description": "As it is listed.",
+        "example": "0123456789abcdef0123456789abcdef",
+    },
 }
+
+
+def _in_utc(at: datetime) -> datetime:
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is before the first or after the last day there is") from None
+
+
+#: A time with its zone, kept as UTC.
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class Body(BaseModel):

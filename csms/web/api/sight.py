@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 import orjson
 from aiohttp import web
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from sqlalchemy import func, select
 
 from csms.stations.frame_log import Frame
 from csms.stations.history import Span, station_uptime
-from csms.web.api.operation import ApiCall, Body, Resource, Shown
+from csms.web.api.operation import ApiCall, Body, Moment, Resource, Shown
 from csms.web.api.paging import Page, PageQuery, fetch_page
 from csms.web.api.problem import Problem
 from csms.web.api.stations import require_station
@@ -47,8 +47,8 @@ class FrameFilter(PageQuery):
     action: str | None = Field(None, max_length=64, description="Only this action and its answers.")
     message_id: str | None = Field(None, max_length=36, description="Only this message and its answer.")
     contains: str | None = Field(None, max_length=100, description="Only frames with this text in them.")
-    since: AwareDatetime | None = Field(None, description="Not before.")
-    until: AwareDatetime | None = Field(None, description="Before.")
+    since: Moment | None = Field(None, description="Not before.")
+    until: Moment | None = Field(None, description="Before.")
 
 
 @resource.get("/stations/{station_id}/messages", Page[FrameShown], query=FrameFilter)
@@ -152,8 +152,8 @@ class StationUptime(Shown):
 class Period(Body):
     """Which period; the last 30 days by default."""
 
-    since: AwareDatetime | None = Field(None, description="From.")
-    until: AwareDatetime | None = Field(None, description="To; not in the future.")
+    since: Moment | None = Field(None, description="From.")
+    until: Moment | None = Field(None, description="To; not in the future.")
 
 
 @resource.get("/stations/{station_id}/uptime", StationUptime, query=Period)

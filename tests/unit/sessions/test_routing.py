@@ -89,6 +89,57 @@ def test_an_rfid_tag_may_charge_again_and_again() -> None:
     assert sorted(s.transaction_id or "" for s in p.ws.sessions.values()) == ["1", "2"]
 
 
+def operator_starts(p: Premises, token: str = "GOOD", kind: str = "ISO14443", *, evse_id: int = 1) -> None:
+    """An operator asks for a charge with a driver's own token."""
+    p.see(
+        f.OperatorStarted(
+            key=f"o:{evse_id}", at=at(0), station_id="CS1", session_id=f"OP{evse_id}", evse_id=evse_id, id_token=token,
+            id_token_type=kind, remote_start_id=evse_id, receipt_token=f"r{evse_id}", operator="Ola",
+        )
+    )  # fmt: skip
+
+
+def test_a_drivers_own_token_begins_the_charge_it_was_asked_for_and_no_other() -> None:
+    p = Premises()
+    operator_starts(p)
+    p.see(began("CS1", 2, None, token="GOOD", seconds=5))  # the same driver at the other EVSE
+    p.see(began("CS1", 1, None, token="good", seconds=6))
+    assert (p.ws.sessions["OP1"].transaction_id, p.ws.sessions["OP1"].flags) == ("2", ())
+    assert [s.origin for s in p.ws.at_station("CS1") if s.session_id != "OP1"] == [Origin.RFID]
+
+
+def test_a_drivers_own_token_does_not_revive_what_was_given_up() -> None:
+    """Unlike a one-time tag, which means its own session for ever."""
+    for kind, expected in (("ISO14443", Charging.NOT_STARTED), (f.ONE_TIME, Charging.STOPPING)):
+        p = Premises()
+        operator_starts(p, kind=kind)
+        p.see(f.StartRefused(key="r", at=at(1), session_id="OP1", reason="Rejected"))
+        p.see(began("CS1", 1, None, token="GOOD", seconds=86_400))
+        assert p.ws.sessions["OP1"].charging is expected
+
+
+UNSET_CLOCK = datetime(1970, 1, 1, 0, 3, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "register", "same"),
+    [
+        (UNSET_CLOCK, at(60), 700, True),  # the clock was set in between
+        (at(0), UNSET_CLOCK, 700, True),
+        (at(0), at(59), 700, True),
+        (at(0), at(7200), 700, False),  # nothing was delivered, and the driver came back
+        (at(0), at(59), 701, False),
+    ],
+)
+def test_an_rfid_start_told_again_with_a_corrected_clock_is_the_same(
+    first: datetime, again: datetime, register: int, same: bool
+) -> None:
+    p = Premises()
+    p.see(began("CS1", 1, None, token="GOOD", register=700, station_time=first))
+    p.see(began("CS1", 1, None, token="good", register=register, station_time=again, seconds=7200))
+    assert sorted(s.transaction_id or "" for s in p.ws.sessions.values()) == (["1"] if same else ["1", "2"])
+
+
 def test_the_same_content_gives_the_same_session_id() -> None:
     first, second = Premises(), Premises()
     for p in (first, second):
