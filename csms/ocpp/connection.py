@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 import uuid
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -15,10 +16,13 @@ from websockets.exceptions import ConnectionClosed
 from csms.ocpp import frames
 from csms.ocpp.dialect import Payload, StationContext, Unusable
 from csms.ocpp.options import OcppOptions
-from csms.ocpp.schemas import Problem, actions, request_problems, response_problems
+from csms.ocpp.schemas import Problem, actions, request_problems, response_problems, send_problems
 from csms.ocpp.versions import Dialect
 
 log = logging.getLogger(__name__)
+
+#: Of so many answers of ours the action is remembered, in case the station cannot use one (2.1, CALLRESULTERROR).
+ANSWERS_REMEMBERED = 20
 
 _CODES = {
     "type": "TypeConstraintViolation",
@@ -82,6 +86,7 @@ class Connection:
         self.epoch = 0
         self.replaced = False
         self._dialect = dialect
+        self._says_result_errors = frames.CALL_RESULT_ERROR in dialect.kinds
         self._options = options
         self._transmit = send
         self._note = note
@@ -89,6 +94,7 @@ class Connection:
         self._turn = asyncio.Lock()  # one outstanding CALL, in order
         self._outstanding: tuple[str, str, asyncio.Future[Reply]] | None = None
         self._gone = asyncio.Event()
+        self._answered: deque[tuple[str, str]] = deque(maxlen=ANSWERS_REMEMBERED)  # message id, action
         self._bad_frames = 0
         self._tokens = float(options.burst)
         self._refilled = time.monotonic()
@@ -140,7 +146,7 @@ class Connection:
         if isinstance(raw, bytes):
             await self._malformed(frames.Malformed("a binary message; OCPP-J is text"))
             return
-        frame = frames.parse(raw)
+        frame = frames.parse(raw, self._dialect.kinds)
         match frame:
             case frames.Call():
                 self._seen("call", raw, frame.message_id, frame.action)
@@ -151,6 +157,13 @@ class Connection:
             case frames.CallError():
                 self._seen("error", raw, frame.message_id, self._asked(frame.message_id))
                 await self._reply(frame)
+            case frames.CallResultError():
+                action = next((action for known, action in self._answered if known == frame.message_id), "")
+                self._seen("result-error", raw, frame.message_id, action or None)
+                await self.ctx.finding("answer-refused", f"{frame.code}: {frame.description}", action)
+            case frames.Send():
+                self._seen("send", raw, frame.message_id, frame.action)
+                await self._take(frame)
             case frames.Malformed():
                 self._seen("malformed", raw, frame.message_id, None)
                 await self._malformed(frame)
@@ -171,6 +184,11 @@ class Connection:
         text = frames.call_error(message_id, self._dialect.error_code(code), description)
         await self._send("error", text, message_id, action)
 
+    async def _refuse_answer(self, message_id: str, code: str, description: str, action: str | None) -> None:
+        """2.1 part 2 FR.06: an answer that breaks its schema is answered."""
+        text = frames.call_result_error(message_id, code, description)
+        await self._send("result-error", text, message_id, action)
+
     async def _slow_down(self) -> None:
         """A flood waits here, in its own station's read loop; the others do not notice."""
         now = time.monotonic()
@@ -188,7 +206,11 @@ class Connection:
     async def _malformed(self, frame: frames.Malformed) -> None:
         self._bad_frames += 1
         await self.ctx.finding("malformed-frame", frame.reason)
-        if frame.message_id is not None:
+        if frame.kind == frames.SEND:
+            pass  # nobody waits for an answer to it
+        elif frame.kind == frames.CALL_RESULT and self._says_result_errors and frame.message_id is not None:
+            await self._refuse_answer(frame.message_id, frame.code, frame.reason, self._asked(frame.message_id))
+        elif frame.kind == frames.CALL and frame.message_id is not None:
             await self._refuse(frame.message_id, frame.code, frame.reason)
         elif self.version != "ocpp1.6":
             await self._refuse("-1", frame.code, frame.reason)  # 2.0.1 part 4 §4.2.3
@@ -211,6 +233,24 @@ class Connection:
         problems = response_problems(self.version, action, frame.payload)
         if problems:
             await self.ctx.finding("answer-invalid", _described(problems), action)
+            if self._says_result_errors:
+                await self._refuse_answer(frame.message_id, _code(problems), _described(problems), action)
+
+    async def _take(self, send: frames.Send) -> None:
+        """A message that nobody answers: what is wrong with it is only written down."""
+        message = self._dialect.sends.get(send.action)
+        if message is None or self.ctx.held:
+            why = "waits for an operator's approval" if message else "sent what is not sent without an answer"
+            await self.ctx.finding("send-refused", f"this station {why}", send.action[:40])
+            return
+        problems = send_problems(self.version, send.action, send.payload)
+        if problems:
+            await self.ctx.finding("schema", _described(problems), send.action)
+            return
+        try:
+            await message.taker(self.ctx, send.payload)
+        except Exception:
+            log.exception("station %s: %s could not be stored", self.ctx.station_id, send.action)
 
     async def _answer(self, call: frames.Call) -> None:
         message = self._dialect.answers.get(call.action)
@@ -245,6 +285,7 @@ class Connection:
             return
         if problems:
             await self.ctx.finding("schema", _described(problems), call.action)
+        self._answered.append((call.message_id, call.action))
         await self._send("result", frames.call_result(call.message_id, answer), call.message_id, call.action)
 
 

@@ -7,17 +7,18 @@ A module makes a `Messages` table for its block and decorates with it:
 - ``@messages.ask("GetVariables")``: we ask. The function is pure: it turns what was asked and what the station answered
   into facts; they are committed together with the answer.
 - ``messages.plain("ClearCache", …)``: we ask, and nothing but the answer itself is worth keeping.
+- ``@messages.unanswered("NotifyPeriodicEventStream")``: 2.1's SEND: the station tells, and hears nothing.
 
 The first line of each docstring is what `docs/messages.md` says of the message.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from csms.ocpp.dialect import Handler, Payload
+from csms.ocpp.dialect import Handler, Payload, StationContext
 from sessions.facts import Fact
 
 
@@ -63,6 +64,19 @@ class Ask:
     learn: Learn | None = None
 
 
+Taker = Callable[[StationContext, Payload], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """A message that stations send and nobody answers (2.1 part 4, SEND)."""
+
+    action: str
+    block: str
+    does: str
+    taker: Taker
+
+
 @dataclass(frozen=True, slots=True)
 class Messages:
     """The messages of one functional block, as one version says them."""
@@ -70,6 +84,7 @@ class Messages:
     block: str
     answers: dict[str, Answer] = field(default_factory=dict)
     asks: dict[str, Ask] = field(default_factory=dict)
+    sends: dict[str, Send] = field(default_factory=dict)
 
     def answer(self, action: str, *, tolerant: bool = False) -> Callable[[Handler], Handler]:
         """Enter the handler of a station's message."""
@@ -90,6 +105,16 @@ class Messages:
             self._new(action, self.asks)
             self.asks[action] = Ask(action=action, block=self.block, does=_does(learn), learn=learn)
             return learn
+
+        return enter
+
+    def unanswered(self, action: str) -> Callable[[Taker], Taker]:
+        """Enter what is done with a station's SEND."""
+
+        def enter(taker: Taker) -> Taker:
+            self._new(action, self.sends)
+            self.sends[action] = Send(action=action, block=self.block, does=_does(taker), taker=taker)
+            return taker
 
         return enter
 

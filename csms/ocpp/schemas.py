@@ -41,9 +41,23 @@ def actions(version: str) -> frozenset[str]:
     return frozenset(name.removesuffix(suffix) for name in requests if not name.endswith("Response"))
 
 
+@cache
+def unanswered(version: str) -> frozenset[str]:
+    """Every action that is sent without an answer: its schema is neither a request's nor a response's."""
+    package, suffix = _PACKAGES[version]
+    names = (entry.name for entry in importlib.resources.files(package).joinpath("schemas").iterdir())
+    plain = {name.removesuffix(".json") for name in names if suffix and name.endswith(".json")}
+    return frozenset(name for name in plain if not name.endswith((suffix, "Response")))
+
+
 def request_problems(version: str, action: str, payload: Any) -> list[Problem]:
     """What is wrong with a request's payload; empty if nothing is. KeyError for an action without a schema."""
     return _problems(_validator(version, action, "request"), payload)
+
+
+def send_problems(version: str, action: str, payload: Any) -> list[Problem]:
+    """What is wrong with the payload of a message that nobody answers. KeyError for one without a schema."""
+    return _problems(_validator(version, action, "send"), payload)
 
 
 def response_problems(version: str, action: str, payload: Any) -> list[Problem]:
@@ -88,10 +102,10 @@ def _values(payload: Any, most: int) -> int:
 
 @cache
 def _validator(version: str, action: str, direction: str) -> Any:
-    if action not in actions(version):
+    if action not in (actions(version) if direction != "send" else unanswered(version)):
         raise KeyError(action)
     package, suffix = _PACKAGES[version]
-    ending = "Response" if direction == "response" else suffix
+    ending = {"request": suffix, "response": "Response", "send": ""}[direction]
     schema = importlib.resources.files(package).joinpath("schemas", f"{action}{ending}.json")
     text = schema.read_bytes().removeprefix(b"\xef\xbb\xbf")
     return jsonschema_rs.validator_for(orjson.loads(text), validate_formats=False)

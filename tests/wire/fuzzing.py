@@ -269,8 +269,12 @@ class Fuzzer:
                 outcome = "answered"
             elif answer[0] == 4 and len(answer) == 5:
                 outcome = str(answer[2])
+            elif answer[0] == 5 and len(answer) == 5 and line.version == "ocpp2.1" and frame and frame[0] == 3:
+                outcome = f"our refusal of an answer: {answer[2]}"
             else:
                 raise Found(f"no answer to this: {answer}")
+        if sent and frame is not None and line.version == "ocpp2.1" and frame[0] == 6:
+            raise Found(f"an answer to what nobody answers: {sent}")
         if len(sent) > 1 or (not sent and frame is not None and frame[0] == 2):
             raise Found(f"answered {len(sent)} times: {sent}")
         if sent and frame is not None and sent[0][1] not in (frame[1], *(["-1"] if frame[0] != 2 else [])):

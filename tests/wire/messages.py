@@ -1,26 +1,9 @@
-"""Every message a station may send, of both versions: a valid one, and what becomes of broken ones."""
+"""Every message a station may send, of all versions: a valid one, and what becomes of broken ones."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
-
-Payload = dict[str, Any]
-AT = "2026-11-23T11:59:30Z"
-
-
-@dataclass(frozen=True)
-class Example:
-    """``facts``: names of the facts a valid one makes. ``broken``: (name, payload, the CALLERROR's code or None).
-
-    None: taken all the same, with the finding ``schema``.
-    """
-
-    action: str
-    payload: Payload
-    facts: tuple[str, ...] = ("StationEventRecorded",)
-    answer: Payload | None = None
-    broken: tuple[tuple[str, Any, str | None], ...] = field(default=())
+from tests.wire.messages_21 import CENTRAL_ONLY_21, V21
+from tests.wire.messages_shape import AT, Example, strict
 
 
 def _status(action: str, *states: str) -> Example:
@@ -211,26 +194,6 @@ _NOTIFY_EVENT = {
     **_VARIABLE,
 }
 
-
-def _strict(
-    action: str,
-    payload: Payload,
-    required: str,
-    wrong: Payload,
-    answer: Payload | None = None,
-    long: Payload | None = None,
-) -> Example:
-    """A 2.0.1 message that is only kept: the schema is the law."""
-    broken: list[tuple[str, Any, str | None]] = [
-        ("missing", {key: value for key, value in payload.items() if key != required}, "OccurrenceConstraintViolation"),
-        ("wrong type", {**payload, **wrong}, "TypeConstraintViolation"),
-        ("extra field", {**payload, "colour": "red"}, "FormatViolation"),
-    ]
-    if long is not None:
-        broken.append(("too long", {**payload, **long}, "PropertyConstraintViolation"))
-    return Example(action, payload, answer={} if answer is None else answer, broken=tuple(broken))
-
-
 V201 = (
     Example(
         "Authorize",
@@ -240,7 +203,7 @@ V201 = (
         broken=(
             ("missing", {}, "OccurrenceConstraintViolation"),
             ("wrong type", {"idToken": 5}, "TypeConstraintViolation"),
-            ("too long", {"idToken": {"idToken": "A" * 40, "type": "ISO14443"}}, None),
+            ("too long", {"idToken": {"idToken": "A" * 300, "type": "ISO14443"}}, None),
             ("no type", {"idToken": {"idToken": "ABCDEF"}}, None),
             ("extra field", {"idToken": _TOKEN, "colour": "red"}, None),
         ),
@@ -257,8 +220,8 @@ V201 = (
             ("extra field", {**_BOOT_201, "colour": "red"}, None),
         ),
     ),
-    _strict("ClearedChargingLimit", {"chargingLimitSource": "EMS"}, "chargingLimitSource", {"chargingLimitSource": 5}),
-    _strict(
+    strict("ClearedChargingLimit", {"chargingLimitSource": "EMS"}, "chargingLimitSource", {"chargingLimitSource": 5}),
+    strict(
         "DataTransfer",
         {"vendorId": "org.example", "data": {"any": ["thing"]}},
         "vendorId",
@@ -266,8 +229,8 @@ V201 = (
         {"status": "UnknownVendorId"},
         {"vendorId": "v" * 300},
     ),
-    _strict("FirmwareStatusNotification", {"status": "Installed", "requestId": 1}, "status", {"status": 5}),
-    _strict(
+    strict("FirmwareStatusNotification", {"status": "Installed", "requestId": 1}, "status", {"status": 5}),
+    strict(
         "Get15118EVCertificate",
         {"iso15118SchemaVersion": "urn:iso:15118:2", "action": "Install", "exiRequest": "ZXhp"},
         "action",
@@ -275,7 +238,7 @@ V201 = (
         {"status": "Failed", "exiResponse": ""},
         {"iso15118SchemaVersion": "u" * 60},
     ),
-    _strict(
+    strict(
         "GetCertificateStatus",
         {"ocspRequestData": _OCSP},
         "ocspRequestData",
@@ -290,7 +253,7 @@ V201 = (
         answer={"currentTime": "2026-11-23T12:00:00.000Z"},
         broken=(("extra field", {"colour": "red"}, None),),
     ),
-    _strict("LogStatusNotification", {"status": "Uploaded", "requestId": 1}, "status", {"requestId": "1"}),
+    strict("LogStatusNotification", {"status": "Uploaded", "requestId": 1}, "status", {"requestId": "1"}),
     Example(
         "MeterValues",
         {"evseId": 1, "meterValue": [_SAMPLED_201]},
@@ -303,8 +266,8 @@ V201 = (
             ("extra field", {"evseId": 1, "meterValue": [_SAMPLED_201], "colour": "red"}, None),
         ),
     ),
-    _strict("NotifyChargingLimit", {"chargingLimit": _LIMIT, "evseId": 1}, "chargingLimit", {"chargingLimit": "EMS"}),
-    _strict(
+    strict("NotifyChargingLimit", {"chargingLimit": _LIMIT, "evseId": 1}, "chargingLimit", {"chargingLimit": "EMS"}),
+    strict(
         "NotifyCustomerInformation",
         {"data": "none", "seqNo": 0, "generatedAt": AT, "requestId": 1},
         "requestId",
@@ -312,22 +275,22 @@ V201 = (
         None,
         {"data": "d" * 600},
     ),
-    _strict("NotifyDisplayMessages", {"requestId": 1, "tbc": False}, "requestId", {"tbc": "no"}),
-    _strict(
+    strict("NotifyDisplayMessages", {"requestId": 1, "tbc": False}, "requestId", {"tbc": "no"}),
+    strict(
         "NotifyEVChargingNeeds",
         {"evseId": 1, "chargingNeeds": {"requestedEnergyTransfer": "AC_three_phase"}},
         "chargingNeeds",
         {"evseId": "1"},
         {"status": "Rejected"},
     ),
-    _strict(
+    strict(
         "NotifyEVChargingSchedule",
         {"timeBase": AT, "evseId": 1, "chargingSchedule": _SCHEDULE},
         "evseId",
         {"evseId": "1"},
         {"status": "Accepted"},
     ),
-    _strict(
+    strict(
         "NotifyEvent",
         {"generatedAt": AT, "seqNo": 0, "eventData": [_NOTIFY_EVENT]},
         "eventData",
@@ -335,13 +298,13 @@ V201 = (
         None,
         {"eventData": [{**_NOTIFY_EVENT, "techInfo": "t" * 600}]},
     ),
-    _strict(
+    strict(
         "NotifyMonitoringReport",
         {"requestId": 1, "seqNo": 0, "generatedAt": AT},
         "requestId",
         {"requestId": "1"},
     ),
-    _strict(
+    strict(
         "NotifyReport",
         {
             "requestId": 1,
@@ -354,20 +317,20 @@ V201 = (
         None,
         {"reportData": [{**_VARIABLE, "variableAttribute": [{"value": "v" * 2600}]}]},
     ),
-    _strict("PublishFirmwareStatusNotification", {"status": "Published"}, "status", {"status": 5}),
-    _strict(
+    strict("PublishFirmwareStatusNotification", {"status": "Published"}, "status", {"status": 5}),
+    strict(
         "ReportChargingProfiles",
         {"requestId": 1, "chargingLimitSource": "CSO", "evseId": 1, "chargingProfile": [_PROFILE]},
         "chargingProfile",
         {"evseId": "1"},
     ),
-    _strict(
+    strict(
         "ReservationStatusUpdate",
         {"reservationId": 1, "reservationUpdateStatus": "Expired"},
         "reservationId",
         {"reservationId": "1"},
     ),
-    _strict(
+    strict(
         "SecurityEventNotification",
         {"type": "SettingSystemTime", "timestamp": AT},
         "type",
@@ -375,7 +338,7 @@ V201 = (
         None,
         {"techInfo": "t" * 300},
     ),
-    _strict(
+    strict(
         "SignCertificate",
         {"csr": "-----BEGIN CERTIFICATE REQUEST-----"},
         "csr",
@@ -435,4 +398,6 @@ CENTRAL_ONLY = {
     ),
 }
 
-EXAMPLES = {"ocpp1.6": V16, "ocpp2.0.1": V201}
+CENTRAL_ONLY["ocpp2.1"] = CENTRAL_ONLY["ocpp2.0.1"] | CENTRAL_ONLY_21
+
+EXAMPLES = {"ocpp1.6": V16, "ocpp2.0.1": V201, "ocpp2.1": (*V201, *V21)}

@@ -29,7 +29,6 @@ from tests.wire.inbox import MemoryDirectory, RecordingInbox
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 #: The client's own log shows its password by design; it is no part of the system.
 _SILENT = logging.Logger("station", logging.CRITICAL + 1)
-_PACKAGE_VERSION = {"ocpp1.6": "1.6", "ocpp2.0.1": "2.0.1"}
 
 
 def basic(user: str, password: str) -> str:
@@ -39,7 +38,7 @@ def basic(user: str, password: str) -> str:
 
 def assert_valid_answer(version: str, action: str, payload: dict[str, Any]) -> None:
     """Judged by the `ocpp` package itself, not by the code under test."""
-    get_validator(MessageType.CallResult, action, _PACKAGE_VERSION[version]).validate(payload)
+    get_validator(MessageType.CallResult, action, version.removeprefix("ocpp")).validate(payload)
 
 
 @dataclass
@@ -53,6 +52,7 @@ class Station:
         self._ids = count(1)
         self._calls: deque[list[Any]] = deque()
         self._answers: deque[list[Any]] = deque()
+        self._refusals: deque[list[Any]] = deque()
 
     @property
     def version(self) -> str:
@@ -86,6 +86,12 @@ class Station:
             await self._read()
         return self._answers.popleft()
 
+    async def next_refusal(self) -> list[Any]:
+        """The next CALLRESULTERROR (2.1): an answer of this station could not be used."""
+        while not self._refusals:
+            await self._read()
+        return self._refusals.popleft()
+
     async def next_call(self) -> list[Any]:
         """The next CALL of the central system."""
         while not self._calls:
@@ -103,7 +109,7 @@ class Station:
     async def _read(self) -> None:
         async with asyncio.timeout(10):
             frame = json.loads(await self.socket.recv())
-        (self._calls if frame[0] == 2 else self._answers).append(frame)
+        {2: self._calls, 5: self._refusals}.get(frame[0], self._answers).append(frame)
 
 
 class Central:

@@ -11,7 +11,8 @@ import pytest
 
 from sessions import facts
 from sessions.facts import TokenStatus
-from tests.wire.messages import CENTRAL_ONLY, EXAMPLES, Example
+from tests.wire.messages import CENTRAL_ONLY, EXAMPLES
+from tests.wire.messages_shape import Example
 from tests.wire.station import Central, assert_valid_answer
 
 #: OCPP-J 1.6 table 7 spells these in its own way.
@@ -32,7 +33,10 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize(("version", "package"), [("ocpp1.6", "ocpp.v16.call"), ("ocpp2.0.1", "ocpp.v201.call")])
+PACKAGES = [("ocpp1.6", "ocpp.v16.call"), ("ocpp2.0.1", "ocpp.v201.call"), ("ocpp2.1", "ocpp.v21.call")]
+
+
+@pytest.mark.parametrize(("version", "package"), PACKAGES)
 def test_no_action_of_the_package_is_forgotten(version: str, package: str) -> None:
     calls = inspect.getmembers(importlib.import_module(package), inspect.isclass)
     actions = {name for name, kind in calls if kind.__module__ == package and not name.endswith("Payload")}
@@ -79,8 +83,10 @@ async def test_a_broken_message_is_refused_in_words_or_taken_with_a_finding(
 async def test_an_unknown_action_is_not_implemented(central: Central, version: str) -> None:
     station = await central.connect("CP1", version)
     assert (await station.ask("MakeCoffee", {}))[2] == "NotImplemented"
-    # NotifySettlement is a station's in 2.1 alone.
-    assert (await station.ask("NotifySettlement", {}))[2] == "NotImplemented"
+    # NotifySettlement is a station's in 2.1 alone; a periodic event stream is no CALL at all.
+    expected = "NotImplemented" if version != "ocpp2.1" else "OccurrenceConstraintViolation"
+    assert (await station.ask("NotifySettlement", {}))[2] == expected
+    assert (await station.ask("NotifyPeriodicEventStream", {}))[2] == "NotImplemented"
 
 
 @pytest.mark.parametrize("version", EXAMPLES)

@@ -1,5 +1,23 @@
 """OCPP 2.1 (edition 1): what it adds to 2.0.1 or says anew. A module per functional block."""
 
-from csms.ocpp.message import Messages
+from csms.ocpp.v21 import (
+    battery_swap,
+    bidirectional,
+    certificates,
+    der_control,
+    diagnostics,
+    payment,
+    smart_charging,
+    tariff_cost,
+)
 
-BLOCKS: tuple[Messages, ...] = ()
+BLOCKS = (
+    payment.messages,
+    tariff_cost.messages,
+    diagnostics.messages,
+    smart_charging.messages,
+    certificates.messages,
+    bidirectional.messages,
+    der_control.messages,
+    battery_swap.messages,
+)

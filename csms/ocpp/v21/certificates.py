@@ -1,0 +1,29 @@
+"""OCPP 2.1 M. Certificate management: the status of a chain."""
+
+from __future__ import annotations
+
+from csms.ocpp.dialect import Payload, StationContext, Unusable, obj, objects, record, stamp, text
+from csms.ocpp.message import Messages
+
+messages = Messages("M. Certificate management")
+
+_HASH = {"hashAlgorithm": 6, "issuerNameHash": 128, "issuerKeyHash": 128, "serialNumber": 40}
+
+
+@messages.answer("GetCertificateChainStatus")
+async def get_certificate_chain_status(ctx: StationContext, payload: Payload) -> Payload:
+    """M07. Keeps what the station said."""
+    asked = objects(payload, "certificateStatusRequests")
+    if not asked:
+        raise Unusable("certificateStatusRequests is missing")
+    found = [_failed(one, ctx) for one in asked[:4]]
+    await record(ctx, "GetCertificateChainStatus", payload)
+    return {"certificateStatus": found}
+
+
+def _failed(asked: Payload, ctx: StationContext) -> Payload:
+    data, source = obj(asked, "certificateHashData"), text(asked, "source", 4)
+    certificate = {name: text(data, name, most) for name, most in _HASH.items()}
+    if source not in {"CRL", "OCSP"} or certificate["hashAlgorithm"] not in {"SHA256", "SHA384", "SHA512"}:
+        raise Unusable("source or hashAlgorithm is missing or unknown")
+    return {"certificateHashData": certificate, "source": source, "status": "Failed", "nextUpdate": stamp(ctx.now())}
