@@ -246,33 +246,3 @@ id_tokens = Table(
     Column("label", String(80)),
     Column("revision", Integer, nullable=False, server_default="1"),
 )
-
-# --- the rooms above: their tables are part of the one schema ---------------------------------------------------------
-
-from storage import (  # noqa: E402
-    authorization_schema,
-    certificate_schema,
-    charging_profile_schema,
-    device_model_schema,
-    diagnostics_schema,
-    display_schema,
-    fleet_schema,
-    payment_schema,
-    reservation_schema,
-    sight_schema,
-    transfer_schema,
-)
-
-MODULES = (
-    fleet_schema,
-    authorization_schema,
-    certificate_schema,
-    charging_profile_schema,
-    device_model_schema,
-    diagnostics_schema,
-    display_schema,
-    payment_schema,
-    reservation_schema,
-    sight_schema,
-    transfer_schema,
-)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from sessions.commands import Command
 from sessions.facts import Fact, StationFact
 from sessions.service import Dispatched, Service
 from storage import fleet_schema as t
+
+log = logging.getLogger(__name__)
 
 
 class CallState(StrEnum):
@@ -217,7 +220,12 @@ class CallDoer:
             error_code=outcome.error_code,
             error_text=outcome.error_text,
         )
-        await self._service.complete(command.key, ended, *outcome.learned)
+        try:
+            await self._service.complete(command.key, ended, *outcome.learned)
+        except Exception:
+            # What the answer means could not be kept; how the call ended must be.
+            log.exception("station %s: what its answer to %s means is lost", command.station_id, command.action)
+            await self._service.complete(command.key, ended)
         self._waiters.tell(command.command_id)
 
     async def _sent(self, command: CallStation) -> None:

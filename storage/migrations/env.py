@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from alembic import context
 
-from storage import schema  # noqa: F401 - its tables fill the metadata
-from storage.metadata import metadata
+from storage.tables import load
 
 connection = context.config.attributes["connection"]
-context.configure(connection=connection, target_metadata=metadata, render_as_batch=connection.dialect.name == "sqlite")
+context.configure(connection=connection, target_metadata=load(), render_as_batch=connection.dialect.name == "sqlite")
 with context.begin_transaction():
     context.run_migrations()

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from storage.engine import DatabaseUrlError, async_url, create_engine, reading, writing
-from storage.metadata import metadata
+from storage.tables import load
 from storage.upgrade import SchemaError, current, require_newest, upgrade
 from tests.databases import Databases
 
@@ -21,7 +21,7 @@ async def test_an_upgraded_database_has_the_schema_of_the_code(engine: AsyncEngi
 
     def differences(connection: Connection) -> list[Any]:
         options = {"compare_type": True, "compare_server_default": True}
-        return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), load()))
 
     async with reading(engine) as connection:
         assert await connection.run_sync(differences) == []

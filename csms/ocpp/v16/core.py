@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import datetime
 
 from csms.ocpp.dialect import (
@@ -21,11 +22,13 @@ from csms.ocpp.dialect import (
     whole,
 )
 from csms.ocpp.limit import schedule, tx_profile
-from csms.ocpp.message import Messages
+from csms.ocpp.message import Asked, Messages
 from csms.ocpp.options import OcppOptions
+from csms.ocpp.vendors import status_of
+from csms.stations.availability import AvailabilityChanged
 from sessions import facts
 from sessions.commands import StartCharging
-from sessions.facts import ChargingState, EvseStatus, Sample, TokenStatus
+from sessions.facts import ChargingState, EvseStatus, Fact, Sample, TokenStatus
 
 messages = Messages("Core")
 
@@ -194,9 +197,9 @@ async def meter_values(ctx: StationContext, payload: Payload) -> Payload:
 
 @messages.answer("DataTransfer")
 async def data_transfer(ctx: StationContext, payload: Payload) -> Payload:
-    """§4.3. No vendor's messages are known here; they are kept."""
+    """§4.3. Keeps a vendor's own message, and says which of vendor and message is not known here."""
     await record(ctx, "DataTransfer", payload)
-    return {"status": "UnknownVendorId"}
+    return {"status": status_of(text(payload, "vendorId"), text(payload, "messageId"))}
 
 
 def samples(meter_value: list[Payload], otherwise: datetime) -> tuple[Sample, ...]:
@@ -229,9 +232,26 @@ def samples(meter_value: list[Payload], otherwise: datetime) -> tuple[Sample, ..
 
 # --- ours to the station ----------------------------------------------------------------------------------------------
 
-messages.plain("ChangeAvailability", "§5.2. Takes a connector, or the whole station, into or out of service.")
+
+@messages.ask("ChangeAvailability")
+def change_availability(asked: Asked) -> Iterator[Fact]:
+    """§5.2. Takes a connector, or the whole station (0), into or out of service; it outlives a restart."""
+    if asked.response.get("status") in {"Accepted", "Scheduled"}:
+        yield AvailabilityChanged(
+            key=asked.key("availability"),
+            at=asked.now,
+            station_id=asked.station_id,
+            evse_id=asked.request["connectorId"],
+            connector_id=0,
+            operative=asked.request["type"] == "Operative",
+            scheduled=asked.response["status"] == "Scheduled",
+            requested_by=asked.requested_by,
+        )
+
+
 messages.plain("ChangeConfiguration", "§5.3. Sets one configuration key.")
 messages.plain("ClearCache", "§5.4. Empties the station's authorization cache.")
+messages.plain("DataTransfer", "§5.6. Sends a vendor's own message.")
 messages.plain("GetConfiguration", "§5.8. Reads configuration keys.")
 messages.plain("RemoteStartTransaction", "§5.11. Asks the station to start a transaction.")
 messages.plain("RemoteStopTransaction", "§5.12. Asks the station to stop a transaction.")

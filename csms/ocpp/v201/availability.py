@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from csms.ocpp.dialect import Payload, StationContext, Unusable, moment, stamp, text, whole
-from csms.ocpp.message import Messages
+from collections.abc import Iterator
+
+from csms.ocpp.dialect import Payload, StationContext, Unusable, moment, obj, stamp, text, whole
+from csms.ocpp.message import Asked, Messages
+from csms.stations.availability import AvailabilityChanged
 from sessions import facts
-from sessions.facts import EvseStatus
+from sessions.facts import EvseStatus, Fact
 
 messages = Messages("G. Availability")
 
@@ -37,4 +40,18 @@ async def status_notification(ctx: StationContext, payload: Payload) -> Payload:
     return {}
 
 
-messages.plain("ChangeAvailability", "G03, G04. Takes a connector, an EVSE or the station into or out of service.")
+@messages.ask("ChangeAvailability")
+def change_availability(asked: Asked) -> Iterator[Fact]:
+    """G03, G04. Takes a connector, an EVSE or the station into or out of service; it outlives a restart."""
+    if asked.response.get("status") in {"Accepted", "Scheduled"}:
+        evse = obj(asked.request, "evse")
+        yield AvailabilityChanged(
+            key=asked.key("availability"),
+            at=asked.now,
+            station_id=asked.station_id,
+            evse_id=evse.get("id", 0),
+            connector_id=evse.get("connectorId", 0),
+            operative=asked.request["operationalStatus"] == "Operative",
+            scheduled=asked.response["status"] == "Scheduled",
+            requested_by=asked.requested_by,
+        )

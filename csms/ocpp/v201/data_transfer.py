@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from csms.ocpp.dialect import Payload, StationContext, record
+from csms.ocpp.dialect import Payload, StationContext, record, text
 from csms.ocpp.message import Messages
+from csms.ocpp.vendors import status_of
 
 messages = Messages("P. Data transfer")
 
 
 @messages.answer("DataTransfer")
 async def data_transfer(ctx: StationContext, payload: Payload) -> Payload:
-    """Keeps what the station said."""
+    """P02. Keeps a vendor's own message, and says which of vendor and message is not known here."""
     await record(ctx, "DataTransfer", payload)
-    return {"status": "UnknownVendorId"}
+    return {"status": status_of(text(payload, "vendorId"), text(payload, "messageId"))}
 
 
 messages.plain("DataTransfer", "P01. Sends a vendor's own message.")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
+import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 import orjson
 from aiohttp import web
@@ -15,19 +18,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from csms.ocpp.server import OcppServer
 from csms.stations.calls import Waiters
 from csms.stations.frame_log import FrameLog
-from csms.web.api import audit_trail, openapi, sessions, sight, station_commands, stations, tokens
+from csms.web import api as resources
+from csms.web.api import openapi
 from csms.web.api.operation import PREFIX, Operation, route
 from csms.web.api.problem import Problem
 from sessions.service import Service
-
-RESOURCES = (
-    stations.resource,
-    station_commands.resource,
-    sessions.resource,
-    sight.resource,
-    tokens.resource,
-    audit_trail.resource,
-)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,20 +39,28 @@ class Api:
 
     def routes(self) -> Sequence[web.RouteDef]:
         """Every operation, and the document that describes them."""
-        body = orjson.dumps(openapi.document(operations(), importlib.metadata.version("tapvolt")))
-
-        async def describe(_: web.Request) -> web.Response:
-            return web.Response(body=body, content_type="application/json")
-
         return [
-            web.get(f"{PREFIX}/openapi.json", describe),
+            web.get(f"{PREFIX}/openapi.json", _describe),
             *(route(self, operation) for operation in operations()),
         ]
 
 
-def operations() -> list[Operation]:
-    """Every operation of every resource."""
-    return [operation for resource in RESOURCES for operation in resource.operations]
+async def _describe(_: web.Request) -> web.Response:
+    return web.Response(body=_document(), content_type="application/json")
+
+
+@cache
+def _document() -> bytes:
+    """Made when first asked for: it takes a fraction of a second, and does not change."""
+    return orjson.dumps(openapi.document(operations(), importlib.metadata.version("tapvolt")))
+
+
+@cache
+def operations() -> tuple[Operation, ...]:
+    """Every operation of every module of this package that has a ``resource``."""
+    names = sorted(found.name for found in pkgutil.iter_modules(resources.__path__))
+    modules = [importlib.import_module(f"{resources.__name__}.{name}") for name in names]
+    return tuple(o for module in modules if hasattr(module, "resource") for o in module.resource.operations)
 
 
 @web.middleware

@@ -55,6 +55,13 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "As it was answered.",
         "example": "cmd_0123456789abcdef01234567",
     },
+    "message_id": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 2**31 - 1,
+        "description": "The display message's number.",
+        "example": 1,
+    },
     "token_id": {
         "type": "string",
         "pattern": r"^[0-9a-f]{12}$",

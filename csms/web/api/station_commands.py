@@ -73,18 +73,23 @@ async def send_command(call: ApiCall) -> Reply:
     200 with the station's answer if it came within `wait` seconds; else 202, and the command can be looked at under
     `Location`. A station that is not connected ends the command at once, as `offline`.
     """
+    return await send(call, call.path["action"], call.body)
+
+
+async def send(call: ApiCall, action: str, payload: dict[str, Any]) -> Reply:
+    """Send a call to the path's station; ``call.query`` is a `Wait`. Raises `Problem` 404, 409, 422."""
     station = await require_station(call)
-    action, version = call.path["action"], station.version
+    version = station.version
     dialect = DIALECTS.get(version or "")
     if dialect is None:
         raise Problem(409, "This station has never connected, so its OCPP version is not known. Connect it first.")
     if action not in dialect.asks:
         raise Problem(404, f"{version} has no action of this name that a central system sends.")
-    problems = request_problems(version, action, call.body)
+    problems = request_problems(version, action, payload)
     if problems:
         errors = [FieldProblem(field=p.path, detail=f"breaks {p.rule}") for p in problems[:50]]
         raise Problem(422, f"The payload is not valid {version} {action}; see errors.", errors=errors)
-    return await carry_out(call, station.station_id, action, call.body, wait_s=call.query.wait)
+    return await carry_out(call, station.station_id, action, payload, wait_s=call.query.wait)
 
 
 async def carry_out(call: ApiCall, station_id: str, action: str, payload: dict[str, Any], *, wait_s: float) -> Reply:

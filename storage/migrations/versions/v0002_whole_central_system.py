@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from storage import schema
+from storage.tables import load, of
 
 revision = "0002"
 down_revision = "0001"
@@ -25,7 +25,7 @@ def upgrade() -> None:
         id_tokens.add_column(sa.Column("concurrent", sa.Boolean(), server_default=sa.text("true"), nullable=False))
         id_tokens.add_column(sa.Column("label", sa.String(length=80), nullable=True))
         id_tokens.add_column(sa.Column("revision", sa.Integer(), server_default="1", nullable=False))
-    for module in schema.MODULES:
-        for table in vars(module).values():
-            if isinstance(table, sa.Table):
-                table.create(op.get_bind())
+    first = set(of("schema"))
+    for table in load().sorted_tables:
+        if table not in first:
+            table.create(op.get_bind())
