@@ -275,7 +275,13 @@ V201 = (
         None,
         {"data": "d" * 600},
     ),
-    strict("NotifyDisplayMessages", {"requestId": 1, "tbc": False}, "requestId", {"tbc": "no"}),
+    strict(
+        "NotifyDisplayMessages",
+        {"requestId": 1, "tbc": False},
+        "requestId",
+        {"tbc": "no"},
+        facts=("DisplayMessagesReported",),
+    ),
     strict(
         "NotifyEVChargingNeeds",
         {"evseId": 1, "chargingNeeds": {"requestedEnergyTransfer": "AC_three_phase"}},

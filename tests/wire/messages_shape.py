@@ -30,8 +30,9 @@ def strict(
     wrong: Payload,
     answer: Payload | None = None,
     long: Payload | None = None,
+    facts: tuple[str, ...] = ("StationEventRecorded",),
 ) -> Example:
-    """A message of 2.0.1 or 2.1 that is only kept: the schema is the law."""
+    """A message of 2.0.1 or 2.1 for which the schema is the law; by default it is only kept."""
     broken: list[tuple[str, Any, str | None]] = [
         ("missing", {key: value for key, value in payload.items() if key != required}, "OccurrenceConstraintViolation"),
         ("wrong type", {**payload, **wrong}, "TypeConstraintViolation"),
@@ -39,4 +40,4 @@ def strict(
     ]
     if long is not None:
         broken.append(("too long", {**payload, **long}, "PropertyConstraintViolation"))
-    return Example(action, payload, answer={} if answer is None else answer, broken=tuple(broken))
+    return Example(action, payload, facts=facts, answer={} if answer is None else answer, broken=tuple(broken))
