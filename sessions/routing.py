@@ -237,6 +237,16 @@ def _supersede(c: _Context, session: Session, fact: facts.TransactionFact) -> No
             c.to(other, facts.DeadlineReached(key=key, at=c.now, session_id=other.session_id, timer=Timer.SETTLE))
 
 
+def _start_accepted(c: _Context, fact: facts.StartAccepted) -> None:
+    """An answer may name the transaction that waits for it; the id of another charge's is a mistake, and not taken."""
+    session = c.ws.sessions.get(fact.session_id)
+    if session is not None and session.place is not None and fact.transaction_id is not None:
+        others = [s for s in c.ws.at_station(session.place.station_id) if s.session_id != session.session_id]
+        if any(other.transaction_id == fact.transaction_id for other in others):
+            fact = replace(fact, transaction_id=None)
+    c.to(session, fact)
+
+
 def _updated(c: _Context, fact: facts.TransactionUpdated) -> None:
     session = _find(c, fact)
     if session is not None:
@@ -399,6 +409,7 @@ _ROUTERS: dict[type[facts.Fact], Callable[[_Context, Any], None]] = {
     facts.StationDisconnected: _disconnected,
     facts.StationBooted: _booted,
     facts.EvseStatusReported: _evse_status,
+    facts.StartAccepted: _start_accepted,
     facts.TransactionStarted: _started,
     facts.TransactionUpdated: _updated,
     facts.TransactionEnded: _ended,

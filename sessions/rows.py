@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -61,6 +62,10 @@ async def load(
     if arm_ids:
         await _load_arms(connection, ws, arm_ids)
     await _load_sessions(connection, ws, session_ids, stations, serials & taps, tokens, transactions)
+    named = {f.transaction_id for f in batch if isinstance(f, facts.StartAccepted) and f.transaction_id}
+    if named:
+        at = {session.place.station_id for session in ws.sessions.values() if session.place is not None}
+        await _load_sessions(connection, ws, set(), set(), set(), set(), set(itertools.product(at, named)))
     if tokens:
         await _load_tokens(connection, ws, tokens)
     opens = any(isinstance(f, facts.CardPresented | facts.TransactionFact | facts.OperatorStarted) for f in batch)

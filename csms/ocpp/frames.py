@@ -113,7 +113,8 @@ def parse(raw: str | bytes, kinds: frozenset[int] = ALL_KINDS) -> Frame:
         return CallResult(message_id, message[2])
     description = message[3] if len(message) > 3 and isinstance(message[3], str) else ""
     refusal = CallError if kind == CALL_ERROR else CallResultError
-    return refusal(message_id, str(message[2])[:50], description[:255])
+    # Both are written down, and PostgreSQL's text takes no NUL.
+    return refusal(message_id, str(message[2]).replace("\0", "")[:50], description.replace("\0", "")[:255])
 
 
 def _call(kind: int, message: list[Any], message_id: str) -> Frame:

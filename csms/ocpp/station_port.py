@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from csms.ocpp.connection import Answered, Connection, Errored, NoAnswer, NotSent, Reply
-from csms.ocpp.dialect import Payload
+from csms.ocpp.dialect import Payload, obj, text
 from csms.ocpp.message import Asked
 from csms.ocpp.server import OcppServer
 from csms.ocpp.v16 import core
@@ -134,15 +133,11 @@ class OcppStationPort:
 def _outcome(reply: Reply) -> StationOutcome:
     match reply:
         case Answered(payload):
-            status: Any = payload.get("status")
-            if status == "Accepted":
-                transaction_id = payload.get("transactionId")
-                return Accepted(transaction_id if isinstance(transaction_id, str) else None)
-            if status != "Rejected":
+            if payload.get("status") == "Accepted":
+                return Accepted(text(payload, "transactionId", 64) or None)
+            if payload.get("status") != "Rejected":
                 return Unknown("the answer says neither Accepted nor Rejected")
-            info = payload.get("statusInfo")
-            reason = info.get("reasonCode") if isinstance(info, dict) else None
-            return Refused(str(reason or status)[:60])
+            return Refused(text(obj(payload, "statusInfo"), "reasonCode", 60) or "Rejected")
         case Errored(code, _):
             return Refused(code)
         case NotSent():

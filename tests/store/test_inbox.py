@@ -198,6 +198,21 @@ async def test_a_number_that_a_station_chose_itself_is_not_allotted_to_it(engine
         assert (await shop.submit(started(2, shop.now))).transaction_id == "7"
 
 
+async def test_an_answer_that_names_another_sessions_transaction_is_taken_without_it(engine: AsyncEngine) -> None:
+    """A station that names its last transaction in its answer to the next start: that charge is over, and paid."""
+    await open_shop(engine)
+    async with counter(engine) as shop:
+        await shop.submit(replace(started(1, shop.now), transaction_id="TX1"))
+        await shop.submit(ended(1, shop.now, "TX1", 1000))
+        session_id = await shop.tap()
+        await shop.hold(session_id)
+        (start,) = [d.command for d in shop.dispatched if isinstance(d.command, StartCharging)]
+        accepted = f.StartAccepted(key="a", at=shop.now, session_id=session_id, transaction_id="TX1")
+        await shop.service.complete(start.key, accepted)
+        session = await shop.session(session_id)
+        assert (session.charging, session.transaction_id) == (Charging.ACCEPTED, None)
+
+
 async def test_transaction_ids_are_allotted_once_across_batches_nodes_and_restarts(engine: AsyncEngine) -> None:
     await open_shop(engine, stations=12)
     ids: list[str | None] = []

@@ -74,7 +74,7 @@ async def test_a_refusal_is_heard(central: Central) -> None:
     assert await reply == Errored("NotSupported", "no cache here")
 
 
-@pytest.mark.parametrize("frame", [["NotSupported"], [None], [{"a": 1}, 5], ["x" * 500, "y" * 500, []]])
+@pytest.mark.parametrize("frame", [["NotSupported"], [None], [{"a": 1}, 5], ["x" * 500, "y" * 500, []], ["\0", "a\0b"]])
 async def test_a_refusal_of_odd_shape_is_one_too(central: Central, frame: list[Any]) -> None:
     station = await central.connect("CP1")
     line = await central.line()
@@ -85,6 +85,7 @@ async def test_a_refusal_of_odd_shape_is_one_too(central: Central, frame: list[A
     assert isinstance(errored, Errored)
     assert len(errored.code) <= 50
     assert len(errored.description) <= 255
+    assert "\0" not in errored.code + errored.description  # it is written down
 
 
 async def test_no_answer_in_time_and_the_next_call_goes_out() -> None:
@@ -216,7 +217,9 @@ OUTCOMES: list[tuple[list[Any], StationOutcome]] = [
     ([3, {"status": "Accepted"}], Accepted()),
     ([3, {"status": "Accepted", "transactionId": "tx-9"}], Accepted("tx-9")),
     ([3, {"status": "Accepted", "transactionId": 5}], Accepted()),
+    ([3, {"status": "Accepted", "transactionId": "t\0x" + "9" * 300}], Accepted("tx" + "9" * 62)),
     ([3, {"status": "Rejected"}], Refused("Rejected")),
+    ([3, {"status": "Rejected", "statusInfo": {"reasonCode": "Not\0Enabled" * 9}}], Refused(("NotEnabled" * 9)[:60])),
     ([3, {"status": "Rejected", "statusInfo": {"reasonCode": "NotEnabled"}}], Refused("NotEnabled")),
     ([3, {"status": "Rejected", "statusInfo": "no"}], Refused("Rejected")),
     ([4, "InternalError", "", {}], Refused("InternalError")),
