@@ -241,7 +241,8 @@ class Connection:
         message = self._dialect.sends.get(send.action)
         if message is None or self.ctx.held:
             why = "waits for an operator's approval" if message else "sent what is not sent without an answer"
-            await self.ctx.finding("send-refused", f"this station {why}", send.action[:40])
+            # Not an action that it made up: there are as many findings as it has different ones.
+            await self.ctx.finding("send-refused", f"this station {why}", send.action if message else "")
             return
         problems = send_problems(self.version, send.action, send.payload)
         if problems:

@@ -18,24 +18,15 @@ from ocpp.messages import MessageType, get_validator
 from csms.ocpp.connection import Answered, Errored
 from csms.ocpp.message import Asked
 from csms.ocpp.options import OcppOptions
+from csms.ocpp.schemas import actions, unanswered
 from csms.ocpp.station_port import refused
 from csms.ocpp.versions import DIALECTS
 from sessions import codec, facts
-from tests.wire.schema_payloads import Case, schema, table
+from tests.wire.schema_payloads import Case, table
 from tests.wire.station import NOW, Central, Station, running
 
-
-def has_an_answer(version: str, action: str) -> bool:
-    """2.1 part 4: a SEND has none."""
-    try:
-        return bool(schema(version, action, "response"))
-    except KeyError:
-        return False
-
-
-STATIONS = [(version, action) for version, dialect in DIALECTS.items() for action in sorted(dialect.answers)]
-ANSWERS = [entry for entry in STATIONS if has_an_answer(*entry)]
-SENDS = [entry for entry in STATIONS if not has_an_answer(*entry)]
+ANSWERS = [(version, action) for version, dialect in DIALECTS.items() for action in sorted(dialect.answers)]
+SENDS = [(version, action) for version, dialect in DIALECTS.items() for action in sorted(dialect.sends)]
 ASKS = [(version, action) for version, dialect in DIALECTS.items() for action in sorted(dialect.asks)]
 #: Nothing here is about floods.
 PATIENT = OcppOptions(burst=10**9)
@@ -72,6 +63,13 @@ UNUSABLE = (
     ("ocpp2.0.1", "StatusNotification-least-evseId", "EVSEs are numbered from 1; 2.1's schema says it"),
     ("ocpp2.*", "TransactionEvent-empty-transactionInfo.transactionId", "a transaction's events are told by its id"),
 )
+
+
+def test_no_message_is_forgotten() -> None:
+    """Whatever the `ocpp` package has a schema for is a station's, ours, or both."""
+    for version, dialect in DIALECTS.items():
+        assert actions(version) == {*dialect.answers, *dialect.asks}
+        assert unanswered(version) == set(dialect.sends)
 
 
 def is_unusable(version: str, case: Case) -> bool:
@@ -141,8 +139,18 @@ async def test_what_wants_no_answer_gets_none(version: str, action: str) -> None
         assert_storable(central.inbox.facts)
 
 
+async def test_messages_that_a_station_makes_up_are_one_finding() -> None:
+    """Or it could fill the store with a finding for each name it thinks of."""
+    async with running(PATIENT) as central:
+        station = await central.connect("CP1", "ocpp2.1")
+        for name in ("Sing", "Dance", "Sing\0", "NotifyEvent"):
+            await station.send(6, "s1", name, {})
+        assert await station.calls_so_far() == []
+        assert central.inbox.findings() == ["send-refused"]
+
+
 def test_the_table_of_the_unusable_names_nothing_else() -> None:
-    named = [case.name for version, action in STATIONS for case in table(version, action) if is_unusable(version, case)]
+    named = [case.name for version, action in ANSWERS for case in table(version, action) if is_unusable(version, case)]
     for _, names, _ in UNUSABLE:
         assert any(re.fullmatch(names, name) for name in named), names
 
@@ -159,6 +167,10 @@ async def asked(central: Central, station: Station, action: str, request: Case, 
     heard = await reply
     if call[2:] != [action, request.payload]:
         return f"{request.name} went out as {call[2:]}"
+    if station.version == "ocpp2.1" and response.kind == "invalid":  # part 4, CALLRESULTERROR
+        _, message_id, code, *_ = await station.next_refusal()
+        if message_id != call[1] or code not in CODES_2:
+            return f"{response.name} was refused as {code} to {message_id}"
     if heard != Answered(response.payload):
         return f"{request.name}, answered by {response.name}, came back as {heard}"
     assert_storable(learned(station.version, action, request, response))
