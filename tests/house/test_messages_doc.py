@@ -1,0 +1,25 @@
+"""docs/messages.md says what the tables say, and the tables leave no message out."""
+
+from __future__ import annotations
+
+import pytest
+
+from csms.ocpp.message import Answer, Ask
+from csms.ocpp.schemas import actions
+from csms.ocpp.versions import DIALECTS
+
+
+@pytest.mark.parametrize("version", DIALECTS)
+def test_every_message_of_the_version_has_its_place(version: str) -> None:
+    dialect = DIALECTS[version]
+    assert set(dialect.answers) | set(dialect.asks) == actions(version)
+    assert set(dialect.answers) & set(dialect.asks) <= {"DataTransfer", "NotifyPeriodicEventStream"}
+
+
+@pytest.mark.parametrize("version", DIALECTS)
+def test_every_message_says_what_it_does(version: str) -> None:
+    dialect = DIALECTS[version]
+    messages: list[Answer | Ask] = [*dialect.answers.values(), *dialect.asks.values()]
+    for message in messages:
+        assert message.does.endswith("."), message.action
+        assert "|" not in message.does, message.action
