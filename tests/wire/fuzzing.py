@@ -20,17 +20,20 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from types import SimpleNamespace
 from typing import Any, cast
 
 import orjson
 
-from csms.ocpp.connection import Answered, Connection, Errored, NoAnswer, Note, NotSent, Reply, nobody
+from csms.ocpp.connection import Connection, Note, nobody
 from csms.ocpp.dialect import StationContext
-from csms.ocpp.message import Asked
 from csms.ocpp.options import OcppOptions
 from csms.ocpp.schemas import request_problems, response_problems
-from csms.ocpp.station_port import refused
+from csms.ocpp.server import OcppServer
+from csms.ocpp.station_port import OcppStationPort
 from csms.ocpp.versions import DIALECTS
+from csms.stations import calls
+from csms.stations.calls import CallOutcome, CallState
 from csms.stations.frame_log import FrameLog
 from csms.stations.nouns import keepers
 from sessions import codec, facts
@@ -48,6 +51,7 @@ from tests.wire.schema_payloads import table
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 #: A flood is not what is tried here; a line that only carries garbage is closed, and the station comes back.
 OPTIONS = OcppOptions(burst=10**9, messages_per_s=1e9, call_timeout_s=3600)
+PATIENCE_S = 30.0  # for what our call's end takes to be written down
 ACCEPTED, HELD = "FUZZ-ACCEPTED", "FUZZ-HELD"
 STATIONS = {ACCEPTED: Admission.ACCEPTED, HELD: Admission.HELD}
 
@@ -109,10 +113,10 @@ class Line:
         self.version = version
         self.sent: list[str] = []
         self.hung_up = False
-        self.call: asyncio.Task[Reply] | None = None
+        self._inbox = inbox
+        self.call: asyncio.Task[CallOutcome] | None = None
         self.call_id = ""
         self.action = ""
-        self.request: dict[str, Any] = {}
         ctx = StationContext(
             station_id=HELD if held else ACCEPTED,
             version=version,
@@ -133,20 +137,44 @@ class Line:
         self.hung_up = True
 
     async def ask(self, action: str, payload: dict[str, Any]) -> None:
-        """Send a call of ours; its answer is left to the frames that follow."""
-        self.call = asyncio.create_task(self.connection.call(action, payload))
-        self.action, self.request = action, payload
-        await _settled()
+        """Send a call of ours as an operator would; its answer is left to the frames that follow."""
+        self.action, self.call = action, asyncio.create_task(self._carry_out(action, payload))
+        while not self.sent and not self.call.done():
+            await asyncio.sleep(0)
         if len(self.sent) != 1:
-            raise Found(f"{action}: {len(self.sent)} frames went out for one call")
+            raise Found(f"{action}: {len(self.sent)} frames went out for one call: {self.call}")
         self.call_id = orjson.loads(self.sent.pop())[1]
+
+    async def _carry_out(self, action: str, payload: dict[str, Any]) -> CallOutcome:
+        """As `CallDoer` does: request, sending, outcome and what is learned from it are all written down."""
+        station_id = self.connection.ctx.station_id
+        requested = calls.request(station_id, action, payload, by="fuzzer", now=NOW)
+        await self._inbox.submit(requested)
+        named: dict[str, Any] = {"at": NOW, "station_id": station_id, "command_id": requested.command_id}
+        command = calls.call_station(station_id, action, payload, by="fuzzer", command_id=requested.command_id)
+        here = SimpleNamespace(connections={station_id: self.connection}, options=OPTIONS)
+
+        async def sent() -> None:
+            await self._inbox.submit(calls.CallSent(key=f"sent:{requested.command_id}", **named))
+
+        outcome = await OcppStationPort(cast(OcppServer, here)).call(command, sent)
+        ended = calls.CallEnded(
+            key=f"ended:{requested.command_id}",
+            state=outcome.state,
+            response=outcome.response,
+            error_code=outcome.error_code,
+            error_text=outcome.error_text,
+            **named,
+        )
+        for fact in (ended, *outcome.learned):
+            await self._inbox.submit(fact)
+        return outcome
 
     async def hang_up(self) -> None:
         """Whoever waits hears that the line is gone."""
         self.connection.close()
-        await _settled()
-        if self.call is not None and not isinstance(self.call.result(), NoAnswer | NotSent):
-            raise Found(f"{self.action}: {self.call.result()} from a line that is gone")
+        if self.call is not None and (outcome := await self.call).state is not CallState.TIMED_OUT:
+            raise Found(f"{self.action}: {outcome} from a line that is gone")
 
 
 def _directory() -> StationDirectory:
@@ -290,34 +318,18 @@ class Fuzzer:
         kind, message_id, content = frame[:3] if frame is not None else (None, None, None)
         answered = message_id == line.call_id and kind == 3 and isinstance(content, dict)
         refused = message_id == line.call_id and kind == 4
-        if line.call.done() is not (answered or refused):
-            raise Found(f"our {line.action} is {'over' if line.call.done() else 'still waiting'}")
-        if line.call.done():
-            reply = line.call.result()
-            if not isinstance(reply, Answered if answered else Errored):
-                raise Found(f"our {line.action} ended with {reply}")
-            if isinstance(reply, Answered):
-                await self._learn(line, reply.payload)
-            self.tally.outcomes[f"our call: {type(reply).__name__}"] += 1
-            line.call, line.call_id = None, ""
-
-    async def _learn(self, line: Line, response: dict[str, Any]) -> None:
-        """What is made of an answer to our call; any object may be one."""
-        refused(response)
-        ask = DIALECTS[line.version].asks.get(line.action)
-        if ask is None or ask.learn is None:
+        if not answered and not refused:
+            if line.call.done():
+                raise Found(f"our {line.action} is over: {line.call}")
             return
-        asked = Asked(
-            station_id=line.connection.ctx.station_id,
-            version=line.version,
-            action=line.action,
-            request=line.request,
-            response=response,
-            now=NOW,
-            command_id=line.call_id,
-        )
-        for fact in ask.learn(asked):
-            await self._inbox.submit(fact)
+        done, _ = await asyncio.wait([line.call], timeout=PATIENCE_S)
+        if not done:
+            raise Found(f"our {line.action} is still waiting")
+        outcome = line.call.result()
+        if (outcome.response is not None) is not answered:
+            raise Found(f"our {line.action} ended with {outcome}")
+        self.tally.outcomes[f"our call: {outcome.state}, {'answered' if answered else 'an error'}"] += 1
+        line.call, line.call_id = None, ""
 
 
 def _readable(raw: str | bytes) -> list[Any] | None:

@@ -236,7 +236,7 @@ def samples(meter_value: list[Payload], otherwise: datetime) -> tuple[Sample, ..
 @messages.ask("ChangeAvailability")
 def change_availability(asked: Asked) -> Iterator[Fact]:
     """§5.2. Takes a connector, or the whole station (0), into or out of service; it outlives a restart."""
-    if asked.response.get("status") in {"Accepted", "Scheduled"}:
+    if text(asked.response, "status") in {"Accepted", "Scheduled"}:
         yield AvailabilityChanged(
             key=asked.key("availability"),
             at=asked.now,

@@ -43,7 +43,7 @@ async def status_notification(ctx: StationContext, payload: Payload) -> Payload:
 @messages.ask("ChangeAvailability")
 def change_availability(asked: Asked) -> Iterator[Fact]:
     """G03, G04. Takes a connector, an EVSE or the station into or out of service; it outlives a restart."""
-    if asked.response.get("status") in {"Accepted", "Scheduled"}:
+    if text(asked.response, "status") in {"Accepted", "Scheduled"}:
         evse = obj(asked.request, "evse")
         yield AvailabilityChanged(
             key=asked.key("availability"),

@@ -49,7 +49,7 @@ def set_display_message(asked: Asked) -> Iterator[Fact]:
 @messages.ask("ClearDisplayMessage")
 def clear_display_message(asked: Asked) -> Iterator[Fact]:
     """O05. Removes a message from the display; one the station does not know is forgotten as well."""
-    if asked.response.get("status") in {"Accepted", "Unknown"}:
+    if text(asked.response, "status") in {"Accepted", "Unknown"}:
         yield DisplayMessageCleared(
             key=asked.key("display-cleared"), at=asked.now, station_id=asked.station_id, message_id=asked.request["id"]
         )
