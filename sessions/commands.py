@@ -129,15 +129,31 @@ class ReleaseHold(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartCharging(Command):
-    """Remote start. ``limit_w``, ``limit_s``: a bounded TxProfile, the only guard while the station is offline."""
+    """Remote start. ``limit_w``, ``limit_s``: a bounded TxProfile, the only guard while the station is offline.
+
+    ``payment_ref``: of the hold, where there is one: 2.1 says it instead of the one-time token (C24).
+    """
 
     station_id: str
     evse_id: int
     id_token: str
     id_token_type: str = ONE_TIME
     remote_start_id: int
+    payment_ref: str = ""
     limit_w: int | None = None
     limit_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitCharging(Command):
+    """Install a bounded TxProfile for a running transaction: the station forgot it with a power cut."""
+
+    station_id: str
+    evse_id: int
+    transaction_id: str
+    remote_start_id: int
+    limit_w: int
+    limit_s: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,5 +181,6 @@ AnyCommand = (
     | ReleaseHold
     | StartCharging
     | StopCharging
+    | LimitCharging
     | ConfigureStation
 )

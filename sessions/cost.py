@@ -43,10 +43,15 @@ def _instant(period: Period) -> Period:
 
 
 def projected_minor(session: Session, policy: Policy) -> int:
-    """The cost at the next sample in the worst case: full power for one interval more, incl. VAT, minor units."""
+    """The cost at the next sample in the worst case: full power for one interval more, incl. VAT, minor units.
+
+    Where the station itself computes the cost and ends at the hold (`sessions.limits`), nothing need be looked ahead.
+    """
     m = session.meter
     if session.tariff is None or m.last_at is None:
         return 0
+    if session.limit_confirmed and session.cost_at_station:
+        return price(session.tariff, Usage(periods=m.periods)).total_minor
     # Without a configured maximum the car's own power is the best bound there is, with a quarter on top.
     power_w = session.max_power_w or min(policy.max_power_w, m.power_w * 5 // 4)
     more_wh = power_w * policy.sample_interval_s // 3600

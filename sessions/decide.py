@@ -12,9 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from billing.payment import Payment, PaymentEvent
-from billing.pricing import affordable_s
-from billing.usage import Usage
-from sessions import charging, facts, settling, tapping
+from sessions import charging, facts, limits, settling, tapping
 from sessions.commands import CaptureHold, Message, StartCharging, Timer
 from sessions.cost import cost_so_far
 from sessions.session import Decision, Policy, Session
@@ -26,6 +24,8 @@ from sessions.work import Work
 def decide(session: Session, fact: facts.Fact, now: datetime, policy: Policy) -> Decision:
     """Return what follows from ``fact`` for ``session`` at ``now`` (aware UTC)."""
     work = Work(s=session, now=now, policy=policy)
+    if isinstance(fact, facts.TransactionFact):
+        limits.told(work, fact)
     handler = _HANDLERS.get(type(fact))
     if handler is not None:
         handler(work, fact)
@@ -43,10 +43,7 @@ def _rule_start(w: Work) -> bool:
     if s.charging is not Charging.WAITING or s.payment not in {Payment.HELD, Payment.NONE} or s.place is None:
         return False
     w.charging(ChargingEvent.START)
-    limit_w = limit_s = None
-    if w.policy.offline_limit and s.place.max_power_w and s.held_minor and s.tariff is not None:
-        limit_w = s.place.max_power_w
-        limit_s = affordable_s(s.tariff, s.held_minor, limit_w, w.now, Usage(periods=()))
+    limit_w, limit_s = limits.offline_limit(w)
     w.commands.append(
         StartCharging(
             key=f"{s.session_id}:start",
@@ -56,8 +53,9 @@ def _rule_start(w: Work) -> bool:
             id_token=s.id_token,
             id_token_type=s.id_token_type,
             remote_start_id=s.remote_start_id or 0,
-            limit_w=limit_w if limit_s else None,
-            limit_s=limit_s or None,
+            payment_ref=s.authorisation.payment_ref if s.held_minor else "",
+            limit_w=limit_w,
+            limit_s=limit_s,
         )
     )
     wait_s = w.policy.connection_timeout_s + w.policy.connection_margin_s

@@ -82,7 +82,8 @@ class Outcome:
 
     ``duplicate``: the key was known; the other fields are then the first one's. ``transaction_id``: the session's
     (allotted in the commit for 1.6). ``token_status``: how to answer an id token in the message. ``total_minor``: the
-    cost so far or final, incl. VAT, None where there is no tariff (0 = free, to be sent).
+    cost so far or final, incl. VAT, None where there is no tariff (0 = free, to be sent). ``limit_minor``: the cost at
+    which a running transaction must end, where its station has not yet said that it will end it there by itself.
     """
 
     duplicate: bool = False
@@ -92,6 +93,7 @@ class Outcome:
     total_minor: int | None = None
     currency: str | None = None
     ended: bool = False
+    limit_minor: int | None = None
     epoch: int | None = None
 
 

@@ -51,6 +51,7 @@ class Doers:
             c.ReleaseHold: self._release,
             c.StartCharging: self._start,
             c.StopCharging: self._stop,
+            c.LimitCharging: self._limit,
             c.ConfigureStation: self._configure,
         }
 
@@ -249,6 +250,11 @@ class Doers:
             case p.Offline():
                 fact = f.StopRefused(key=f"{command.key}:refused", at=now, session_id=session_id, reason="offline")
         await self._service.complete(command.key, fact)
+
+    async def _limit(self, command: c.LimitCharging, _: Dispatched) -> None:
+        """Best effort: without it our own stop remains, which needs the station online."""
+        await self._stations.limit(command)
+        await self._service.complete(command.key)
 
     async def _configure(self, command: c.ConfigureStation, _: Dispatched) -> None:
         await self._stations.configure(command)

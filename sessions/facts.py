@@ -19,6 +19,8 @@ from typing import Any
 
 #: OCPP 2.0.1 IdTokenEnumType of the tokens that are made here, each for one charge.
 ONE_TIME = "Central"
+#: OCPP 2.1's id token type of a card payment: the token is the provider's reference of the payment (C18–C24).
+DIRECT_PAYMENT = "DirectPayment"
 
 
 class ChargingState(StrEnum):
@@ -156,6 +158,10 @@ class TransactionFact(StationFact):
 
     ``transaction_id`` is the station's (2.0.1) or ours in decimal (1.6); None in a 1.6 StartTransaction, whose id is
     allotted in the commit. ``raw`` is the payload as received, kept in the journal.
+
+    2.1 only: ``limit_cost`` is the cost, in major units, at which the station says it will end the transaction;
+    ``cost_at_station``: it computes the cost itself; ``receipt_token``: minted by the shell (CSPRNG), used only if a
+    payment at the station's own terminal opens a session.
     """
 
     transaction_id: str | None
@@ -170,6 +176,9 @@ class TransactionFact(StationFact):
     seq_no: int | None = None
     offline: bool = False
     trigger: str = ""
+    limit_cost: Decimal | None = None
+    cost_at_station: bool = False
+    receipt_token: str = ""
     raw: dict[str, Any] | None = None
 
 

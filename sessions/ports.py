@@ -14,6 +14,7 @@ from sessions.commands import (
     AuthoriseHold,
     CaptureHold,
     ConfigureStation,
+    LimitCharging,
     LookUpHold,
     ReleaseHold,
     ShowOnTerminal,
@@ -61,6 +62,10 @@ class StationPort(Protocol):
 
     async def stop(self, command: StopCharging) -> StationOutcome:
         """Remote stop of a known transaction."""
+        ...
+
+    async def limit(self, command: LimitCharging) -> StationOutcome:
+        """Bound a running transaction's power and time."""
         ...
 
     async def configure(self, command: ConfigureStation) -> StationOutcome:

@@ -156,6 +156,8 @@ def _find(c: _Context, fact: facts.TransactionFact) -> Session | None:
         for session in reversed(unbound):
             if session.id_token.upper() == token and (session.one_time or _awaits(session, fact)):
                 return session
+            if fact.id_token_type == facts.DIRECT_PAYMENT and session.authorisation.payment_ref.upper() == token:
+                return session  # 2.1 C24: started with the payment's reference
         if isinstance(fact, facts.TransactionStarted) and fact.transaction_id is None:
             for session in reversed(here):
                 if session.id_token.upper() == token and (session.one_time or _told_again(session, fact, c.now)):

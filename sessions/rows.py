@@ -39,7 +39,7 @@ async def load(
     """Read what ``batch`` may touch. On PostgreSQL the rows stay locked until the commit (one order: no deadlocks)."""
     ws = WorkingSet(issuer_id=issuer_id)
     stations, serials, session_ids, arm_ids = set[str](), set[str](), set(duplicates), set[str]()
-    tokens, transactions = set[str](), set[tuple[str, str]]()
+    tokens, transactions, payments = set[str](), set[tuple[str, str]](), set[str]()
     for fact in batch:
         if isinstance(fact, facts.StationFact):
             stations.add(fact.station_id)
@@ -51,6 +51,8 @@ async def load(
             arm_ids.add(fact.arm_id)
         if isinstance(fact, facts.TransactionFact) and fact.id_token:
             tokens.add(fact.id_token.upper())
+        if isinstance(fact, facts.TransactionFact) and fact.id_token and fact.id_token_type == facts.DIRECT_PAYMENT:
+            payments.add(fact.id_token[:64])
         if isinstance(fact, facts.TransactionFact | facts.EnergyMetered) and fact.transaction_id:
             transactions.add((fact.station_id, fact.transaction_id))
     taps = {f.serial for f in batch if isinstance(f, facts.CardPresented | facts.EvseChosen)}
@@ -61,11 +63,11 @@ async def load(
         await _load_stations(connection, ws, stations)
     if arm_ids:
         await _load_arms(connection, ws, arm_ids)
-    await _load_sessions(connection, ws, session_ids, stations, serials & taps, tokens, transactions)
+    await _load_sessions(connection, ws, session_ids, stations, serials & taps, tokens, transactions, payments)
     named = {f.transaction_id for f in batch if isinstance(f, facts.StartAccepted) and f.transaction_id}
     if named:
         at = {session.place.station_id for session in ws.sessions.values() if session.place is not None}
-        await _load_sessions(connection, ws, set(), set(), set(), set(), set(itertools.product(at, named)))
+        await _load_sessions(connection, ws, set(), set(), set(), set(), set(itertools.product(at, named)), set())
     if tokens:
         await _load_tokens(connection, ws, tokens)
     opens = any(isinstance(f, facts.CardPresented | facts.TransactionFact | facts.OperatorStarted) for f in batch)
@@ -167,6 +169,7 @@ async def _load_sessions(
     serials: set[str],
     tokens: set[str],
     transactions: set[tuple[str, str]],
+    payments: set[str],
 ) -> None:
     s = t.sessions.c
     wanted: list[ColumnElement[bool]] = []
@@ -178,6 +181,8 @@ async def _load_sessions(
         wanted.append(and_(s.open, s.terminal_serial.in_(serials)))
     if tokens and stations:
         wanted.append(and_(s.station_id.in_(stations), s.id_token.in_(tokens)))
+    if payments:
+        wanted.append(s.payment_ref.in_(payments))
     if transactions:
         wanted.append(tuple_(s.station_id, s.transaction_id).in_(transactions))
     if not wanted:
@@ -230,7 +235,7 @@ def session_row(session: Session) -> dict[str, Any]:
         "terminal_serial": session.terminal_serial,
         "card_ref": session.card.card_ref if session.card else None,
         "arm_id": session.arm_id,
-        "payment_ref": session.authorisation.payment_ref or None,
+        "payment_ref": session.authorisation.payment_ref[:64] or None,
         "charging": session.charging.value,
         "payment": session.payment.value,
         "open": session.open,

@@ -20,6 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing.ledger import EntrySet
+from billing.payment import Payment
 from billing.receipt import Issuer
 from sessions import facts, rows
 from sessions.clock import Clock
@@ -383,7 +384,13 @@ def _outcome(session: Session | None, fact: Fact) -> Outcome:
         total_minor=0 if session.unpaid else cost.total_minor if cost else None,
         currency=session.currency or None,
         ended=session.ended_at is not None,
+        limit_minor=session.held_minor if _limit_owed(session) else None,
     )
+
+
+def _limit_owed(session: Session) -> bool:
+    """Whether the station has to be told, or told again, what a running transaction may cost."""
+    return session.charging in RUNNING and session.payment is Payment.HELD and not session.limit_confirmed
 
 
 def _token_status(session: Session) -> TokenStatus:

@@ -78,6 +78,8 @@ class Session:
     hold_minor: int = 0  # what the terminal was armed with
     held_minor: int = 0
     held_at: datetime | None = None
+    limit_confirmed: bool = False  # 2.1: the station said that it ends the transaction at the hold
+    cost_at_station: bool = False  # 2.1: it computes the cost itself
     hold_number: int = 0  # how many holds were ever confirmed: one (a test's invariant)
     authorisation: Authorisation = field(default_factory=Authorisation)
     capture_minor: int = 0  # what we asked for

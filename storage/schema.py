@@ -67,6 +67,7 @@ sessions = Table(
     Index("ix_sessions_open", "station_id", sqlite_where=text("open"), postgresql_where=text("open")),
     Index("ix_sessions_open_terminal", "terminal_serial", sqlite_where=text("open"), postgresql_where=text("open")),
     Index("ix_sessions_station_token", "station_id", "id_token"),
+    Index("ix_sessions_payment_ref", "payment_ref"),
 )
 
 ledger = Table(

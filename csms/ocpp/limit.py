@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from csms.ocpp.dialect import Payload, stamp
-from sessions.commands import StartCharging
+from sessions.commands import LimitCharging, StartCharging
 
 
 def tx_profile(command: StartCharging, now: datetime) -> Payload | None:
@@ -23,7 +23,20 @@ def tx_profile(command: StartCharging, now: datetime) -> Payload | None:
     }
 
 
-def schedule(command: StartCharging) -> Payload:
+def running_profile(command: LimitCharging, now: datetime) -> Payload:
+    """2.0.1's TxProfile for a transaction that runs: from now on. It takes the place of the one it was started with."""
+    return {
+        "id": command.remote_start_id,
+        "stackLevel": 0,
+        "chargingProfilePurpose": "TxProfile",
+        "chargingProfileKind": "Absolute",
+        "transactionId": command.transaction_id,
+        "validTo": stamp(now + timedelta(days=7)),
+        "chargingSchedule": [{"id": 1, "startSchedule": stamp(now)} | schedule(command)],
+    }
+
+
+def schedule(command: StartCharging | LimitCharging) -> Payload:
     """``limit_w`` watts for ``limit_s`` seconds, then nothing: a profile that only ended would free the charge."""
     periods = [{"startPeriod": 0, "limit": command.limit_w}, {"startPeriod": command.limit_s, "limit": 0}]
     return {"chargingRateUnit": "W", "chargingSchedulePeriod": periods}

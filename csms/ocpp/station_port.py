@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 from csms.ocpp.connection import Answered, Connection, Errored, NoAnswer, NotSent, Reply
 from csms.ocpp.dialect import Payload, obj, text
+from csms.ocpp.limit import running_profile
 from csms.ocpp.message import Asked
 from csms.ocpp.server import OcppServer
 from csms.ocpp.v16 import core
+from csms.ocpp.v21 import remote_control as remote_control_21
 from csms.ocpp.v201 import provisioning, remote_control
 from csms.ocpp.versions import DIALECTS
 from csms.stations.calls import CallOutcome, CallState, CallStation
-from sessions.commands import ConfigureStation, StartCharging, StopCharging
+from sessions.commands import ConfigureStation, LimitCharging, StartCharging, StopCharging
 from sessions.facts import Fact
 from sessions.ports import Accepted, Offline, Refused, StationOutcome, Unknown
 from storage.failpoint import failpoint
 
 log = logging.getLogger(__name__)
 
+#: How each version asks for a start.
+_STARTS: dict[str, tuple[str, Callable[[StartCharging, datetime], Payload]]] = {
+    "ocpp1.6": ("RemoteStartTransaction", core.remote_start),
+    "ocpp2.0.1": ("RequestStartTransaction", remote_control.request_start),
+    "ocpp2.1": ("RequestStartTransaction", remote_control_21.request_start),
+}
 #: Statuses that say yes, of all messages and versions; any other one refuses.
 _YES = frozenset({"Accepted", "AcceptedCanceled", "RebootRequired", "Scheduled", "Unlocked", "Unpublished"})
 
@@ -47,11 +56,8 @@ class OcppStationPort:
         line = self._server.connections.get(command.station_id)
         if line is None:
             return Offline()
-        if line.version == "ocpp1.6":
-            action, payload = "RemoteStartTransaction", core.remote_start(command, line.ctx.now())
-        else:
-            action, payload = "RequestStartTransaction", remote_control.request_start(command, line.ctx.now())
-        return await self._ask(line, action, payload)
+        action, says = _STARTS[line.version]
+        return await self._ask(line, action, says(command, line.ctx.now()))
 
     async def stop(self, command: StopCharging) -> StationOutcome:
         """Remote stop."""
@@ -63,6 +69,16 @@ class OcppStationPort:
                 return Refused("the transaction has no 1.6 id")
             return await self._ask(line, "RemoteStopTransaction", {"transactionId": int(command.transaction_id)})
         return await self._ask(line, "RequestStopTransaction", {"transactionId": command.transaction_id})
+
+    async def limit(self, command: LimitCharging) -> StationOutcome:
+        """SetChargingProfile for a running transaction (2.0.1 K01); 1.6 stations do not say that one was resumed."""
+        line = self._server.connections.get(command.station_id)
+        if line is None:
+            return Offline()
+        if line.version == "ocpp1.6":
+            return Refused("this version never asks for it")
+        profile = running_profile(command, line.ctx.now())
+        return await self._ask(line, "SetChargingProfile", {"evseId": command.evse_id, "chargingProfile": profile})
 
     async def configure(self, command: ConfigureStation) -> StationOutcome:
         """Ask for what billing needs. What is refused becomes a finding; sessions work without it, less closely."""

@@ -18,6 +18,12 @@ messages = Messages("E. Transactions")
 @messages.answer("TransactionEvent", tolerant=True)
 async def transaction_event(ctx: StationContext, payload: Payload) -> Payload:
     """E01–E15. One frame, one fact; some stations always send seqNo 0, so the time is part of its key."""
+    fact = await read_event(ctx, payload)
+    return event_answer(fact, payload, await ctx.submit(fact))
+
+
+async def read_event(ctx: StationContext, payload: Payload) -> facts.TransactionFact:
+    """The event as a fact. Raises `Unusable` for one that names no transaction."""
     info = obj(payload, "transactionInfo")
     transaction_id = text(info, "transactionId", 64)
     kind = text(payload, "eventType", 20)
@@ -46,24 +52,20 @@ async def transaction_event(ctx: StationContext, payload: Payload) -> Payload:
         "trigger": trigger,
         "raw": payload,
     }
-    fact: facts.Fact
     if kind == "Started":
-        fact = facts.TransactionStarted(**common)
-    elif kind == "Updated":
-        fact = facts.TransactionUpdated(**common)
-    else:
-        fact = facts.TransactionEnded(**common, reason=text(info, "stoppedReason", 30) or "Local")
-    outcome = await ctx.submit(fact)
-    return _event_answer(kind, token, outcome)
+        return facts.TransactionStarted(**common)
+    if kind == "Updated":
+        return facts.TransactionUpdated(**common)
+    return facts.TransactionEnded(**common, reason=text(info, "stoppedReason", 30) or "Local")
 
 
-def _event_answer(kind: str, token: Payload, outcome: Outcome) -> Payload:
+def event_answer(fact: facts.TransactionFact, payload: Payload, outcome: Outcome) -> Payload:
     """E01.FR.11: the token's standing if one was sent. I02, I03: the cost; 0.00 is free, omitted is not (I03.FR.03)."""
     answer: Payload = {}
-    if token:
+    if obj(payload, "idToken"):
         status = outcome.token_status or TokenStatus.ACCEPTED
         answer["idTokenInfo"] = {"status": status.value}
-    if kind != "Started" and outcome.total_minor is not None and outcome.currency:
+    if not isinstance(fact, facts.TransactionStarted) and outcome.total_minor is not None and outcome.currency:
         answer["totalCost"] = float(to_major(outcome.total_minor, outcome.currency))  # a JSON number; not reckoned with
     return answer
 

@@ -9,9 +9,11 @@ from csms.ocpp.v21 import (
     payment,
     smart_charging,
     tariff_cost,
+    transactions,
 )
 
 BLOCKS = (
+    transactions.messages,
     payment.messages,
     tariff_cost.messages,
     diagnostics.messages,

@@ -25,6 +25,7 @@ def upgrade() -> None:
         id_tokens.add_column(sa.Column("concurrent", sa.Boolean(), server_default=sa.text("true"), nullable=False))
         id_tokens.add_column(sa.Column("label", sa.String(length=80), nullable=True))
         id_tokens.add_column(sa.Column("revision", sa.Integer(), server_default="1", nullable=False))
+    op.create_index("ix_sessions_payment_ref", "sessions", ["payment_ref"])
     first = set(of("schema"))
     for table in load().sorted_tables:
         if table not in first:
