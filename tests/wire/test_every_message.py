@@ -16,14 +16,12 @@ import pytest
 from ocpp.messages import MessageType, get_validator
 
 from csms.ocpp.connection import Answered, Errored
-from csms.ocpp.message import Asked
 from csms.ocpp.options import OcppOptions
 from csms.ocpp.schemas import actions, unanswered
-from csms.ocpp.station_port import refused
 from csms.ocpp.versions import DIALECTS
 from sessions import codec, facts
 from tests.wire.schema_payloads import Case, table
-from tests.wire.station import NOW, Central, Station, running
+from tests.wire.station import Central, Station, running
 
 ANSWERS = [(version, action) for version, dialect in DIALECTS.items() for action in sorted(dialect.answers)]
 SENDS = [(version, action) for version, dialect in DIALECTS.items() for action in sorted(dialect.sends)]
@@ -173,29 +171,7 @@ async def asked(central: Central, station: Station, action: str, request: Case, 
             return f"{response.name} was refused as {code} to {message_id}"
     if heard != Answered(response.payload):
         return f"{request.name}, answered by {response.name}, came back as {heard}"
-    assert_storable(learned(station.version, action, request, response))
     return ""
-
-
-def learned(version: str, action: str, request: Case, response: Case) -> tuple[facts.Fact, ...]:
-    """What the answer means; it may be anything that is an object, and is never an exception."""
-    refused(response.payload)
-    learn = DIALECTS[version].asks[action].learn
-    if learn is None:
-        return ()
-    return tuple(
-        learn(
-            Asked(
-                station_id="CP1",
-                version=version,
-                action=action,
-                request=request.payload,
-                response=response.payload,
-                now=NOW,
-                command_id="c1",
-            )
-        )
-    )
 
 
 @pytest.mark.parametrize(("version", "action"), ASKS)
