@@ -138,6 +138,19 @@ class SessionSettings(_Section):
     payment_timeout_s: int = Field(60, ge=1, description="Seconds a driver waits while a hold's outcome is unknown.")
     fresh_cable_s: int = Field(180, ge=5, description="P6x: the cable plugged in last within these seconds is meant.")
     stop_retry_s: int = Field(60, ge=1, description="Seconds after which an unheeded remote stop is asked again.")
+    lost_end_s: int = Field(
+        300,
+        ge=10,
+        description=(
+            "Seconds that a station's queue, or a sign of life, is waited for once evidence says that a charge is over "
+            "whose end was never told. Then it is settled on its last proven register."
+        ),
+    )
+    silence_h: float = Field(
+        48,
+        gt=0,
+        description="Hours without a word of a charge that no card pays for; then it is looked into, or given up.",
+    )
     hold_lifetime_h: float = Field(
         48, gt=2, description="Hours until an unfinished charge is settled on its last proven register (hold expiry)."
     )
@@ -341,6 +354,8 @@ class Settings(BaseSettings):
             choice_timeout_s=s.choice_timeout_s,
             payment_timeout_s=s.payment_timeout_s,
             stop_retry_s=s.stop_retry_s,
+            lost_end_s=s.lost_end_s,
+            silence_s=max(1, int(s.silence_h * 3600)),
             hold_lifetime_s=int(s.hold_lifetime_h * 3600),
             hold_margin_s=min(2 * 3600, int(s.hold_lifetime_h * 360)),
             max_power_w=int(s.max_power_kw * 1000),

@@ -6,13 +6,23 @@ Comments name the edge case (EC n) of the money rules that a branch obeys.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from billing.payment import RESOLVED, Payment
 from sessions import facts, meter
-from sessions.commands import Message, StopCharging, Timer
-from sessions.cost import projected_minor
+from sessions.commands import Message, Timer
+from sessions.cost import cost_so_far, projected_minor
+from sessions.dangling import (
+    ask_to_stop,
+    end_still_counts,
+    found_running,
+    listen,
+    settle,
+    showed_itself,
+    silent,
+    waited_for_end,
+)
 from sessions.session import Origin, Session
 from sessions.tables import OVER, RUNNING, Charging, ChargingEvent
 from sessions.work import Work
@@ -50,25 +60,9 @@ def stop_requested(w: Work, *, by: str) -> None:
         return
     w.set(stop_by=by)
     if running:
-        _ask_to_stop(w)
+        ask_to_stop(w)
     elif not w.s.end_reason:
         w.set(end_reason=f"cancelled by {by}")
-
-
-def _ask_to_stop(w: Work) -> None:
-    if w.s.transaction_id is None or w.s.place is None:
-        return
-    number = w.s.stops_asked + 1
-    w.set(stops_asked=number)
-    w.commands.append(
-        StopCharging(
-            key=f"{w.s.session_id}:stop:{number}",
-            session_id=w.s.session_id,
-            station_id=w.s.place.station_id,
-            transaction_id=w.s.transaction_id,
-        )
-    )
-    w.timer(Timer.STOP, w.now + timedelta(seconds=w.policy.stop_retry_s), number)
 
 
 # --- the transaction --------------------------------------------------------------------------------------------------
@@ -84,21 +78,26 @@ def transaction_started(w: Work, fact: facts.TransactionStarted) -> None:
         _adopt(w, fact)
         w.set(meter=_begun(w, fact, fact.register_wh))
     _metered(w, fact.samples, fact.charging_state, fact.station_time, first=True)
+    showed_itself(w, meter.judge_time(fact.station_time, w.now), offline=fact.offline)
+    if moved:
+        listen(w)
     if late:  # EC 5: the energy is free, and somebody should see that it happened
         w.set(unpaid=True)
         w.flag("late-start")
-        _ask_to_stop(w)
+        ask_to_stop(w)
     elif w.s.origin is Origin.UNAUTHORISED:
         if w.charging(ChargingEvent.STOP_REQUESTED):
             w.flag("unauthorised-transaction")
             w.set(stop_by="operator")
-            _ask_to_stop(w)
+            ask_to_stop(w)
     elif moved:
         w.show(Message.CHARGING, receipt=True)
 
 
 def transaction_updated(w: Work, fact: facts.TransactionUpdated) -> None:
     """Readings and states; with a cable first it may be the first event that names our start."""
+    told_of = meter.judge_time(fact.station_time, w.now)
+    found_running(w, told_of, offline=fact.offline)
     if w.s.charging in OVER and w.s.charging is not Charging.NOT_STARTED:
         return
     if w.s.charging not in RUNNING:
@@ -111,18 +110,30 @@ def transaction_updated(w: Work, fact: facts.TransactionUpdated) -> None:
         if late:
             w.set(unpaid=True)
             w.flag("late-start")
-            _ask_to_stop(w)
+            ask_to_stop(w)
         else:
             w.show(Message.CHARGING, receipt=True)
         _metered(w, fact.samples, fact.charging_state, fact.station_time, first=True)
+        showed_itself(w, told_of, offline=fact.offline)
+        listen(w)
         return
     _metered(w, fact.samples, fact.charging_state, fact.station_time)
+    showed_itself(w, told_of, offline=fact.offline)
 
 
 def energy_metered(w: Work, fact: facts.EnergyMetered) -> None:
-    """Readings of a running transaction."""
+    """Readings of a running transaction. Only where they name it do they show that it runs."""
+    newest = max((s.station_time for s in fact.samples), default=None)
+    told_of = meter.judge_time(newest, w.now) if newest is not None else None
+    named = fact.transaction_id is not None and fact.transaction_id == w.s.transaction_id
+    if named:
+        found_running(w, told_of)
     if w.s.charging in RUNNING:
         _metered(w, fact.samples, None, w.now)
+        if named:
+            showed_itself(w, told_of)
+        else:
+            w.set(heard_at=w.now)
 
 
 def transaction_ended(w: Work, fact: facts.TransactionEnded) -> None:
@@ -132,13 +143,14 @@ def transaction_ended(w: Work, fact: facts.TransactionEnded) -> None:
         if register and w.s.end_register_wh and register != w.s.end_register_wh:  # EC 51: keep the first
             w.flag("second-end-differs")
         return
-    if w.s.charging is Charging.LOST:  # EC 14: after a provisional settlement an operator compares
-        w.flag("late-end")
+    if w.s.charging is Charging.LOST and not end_still_counts(w):
+        w.flag("late-end")  # EC 14: after a provisional settlement an operator compares
         return
     if w.s.charging is Charging.NOT_STARTED:
         w.set(unpaid=True)
         w.flag("late-start")
         return
+    given_up = w.s
     if not w.charging(ChargingEvent.TRANSACTION_ENDED):
         return
     if w.s.started_at is None:  # the start was never told (short of memory, or lost): the end's own samples count
@@ -160,6 +172,19 @@ def transaction_ended(w: Work, fact: facts.TransactionEnded) -> None:
         end_register_wh=register,
         flags=tuple(dict.fromkeys((*w.s.flags, *metered.flags))),
     )
+    if given_up.charging is Charging.LOST:
+        _correct(w, given_up)
+
+
+def _correct(w: Work, given_up: Session) -> None:
+    """The end came after all: price anew. What was asked for already is not asked again; it can only have been less."""
+    w.set(cost=None, provisional=False, lost_at=None)
+    corrected = cost_so_far(w.s)
+    if corrected is not None and corrected.total_minor < given_up.capture_minor:
+        w.s = given_up
+        w.flag("late-end")
+    else:
+        w.flag("late-end-counted")
 
 
 def _adopt(w: Work, fact: facts.TransactionFact) -> None:
@@ -170,6 +195,7 @@ def _adopt(w: Work, fact: facts.TransactionFact) -> None:
         w.flag("other-evse")
     w.set(
         transaction_id=fact.transaction_id,
+        connector_id=fact.connector_id,
         place=place,
         started_at=meter.judge_time(fact.station_time, w.now) or w.now,
     )
@@ -202,16 +228,6 @@ def _metered(
         stop_requested(w, by="limit")  # EC 15, 16: never let the cost pass the hold
 
 
-def charging_state_reported(
-    session: Session, state: facts.ChargingState, station_time: datetime | None, now: datetime
-) -> Session:
-    """1.6 tells suspension by StatusNotification, which names no transaction: the store finds the running session."""
-    if session.charging not in RUNNING:
-        return session
-    changed = meter.state_changed(session.meter, state, station_time=station_time or now, seen_at=now)
-    return session if changed is session.meter else replace(session, meter=changed)
-
-
 # --- deadlines --------------------------------------------------------------------------------------------------------
 
 
@@ -233,21 +249,16 @@ def deadline(w: Work, fact: facts.DeadlineReached) -> None:
         case Timer.STOP:
             if w.s.charging is Charging.STOPPING:
                 if w.s.stops_asked < w.policy.stop_attempts:
-                    _ask_to_stop(w)
+                    ask_to_stop(w)
                 else:
                     w.flag("stop-unheeded")
                     if w.s.payment in RESOLVED:  # nothing to bill, so nothing to wait for: the EVSE is given up
-                        _settle_provisionally(w)
+                        settle(w)
         case Timer.HOLD_ENDING:
             stop_requested(w, by="limit")
+        case Timer.LOST_END:
+            waited_for_end(w)
+        case Timer.SILENCE:
+            silent(w)
         case Timer.SETTLE:
-            _settle_provisionally(w)
-
-
-def _settle_provisionally(w: Work) -> None:
-    """EC 11, 13: on the last proven register; what the meter doubted is for the operator to see."""
-    if not w.charging(ChargingEvent.SETTLE):
-        return
-    w.set(provisional=True, ended_at=w.s.meter.last_at or w.now, end_reason="end never reported")
-    for reason in (*w.s.meter.flags, *(("energy-unproven",) if w.s.meter.unproven else ()), "settled-provisionally"):
-        w.flag(reason)
+            settle(w)

@@ -21,6 +21,8 @@ class Timer(StrEnum):
     START = "start"  # accepted (or unanswered) remote start, and no transaction: never plugged in
     STOP = "stop"  # asked to stop, and the transaction still runs: ask again
     HOLD_ENDING = "hold_ending"  # the hold is about to expire: stop while it can still be captured
+    LOST_END = "lost_end"  # evidence says that the charge is over, and nobody told its end
+    SILENCE = "silence"  # nothing was heard of a charge without a hold for long
     SETTLE = "settle"  # the station never told the end: settle on the last trusted reading, provisionally
 
 
@@ -165,6 +167,15 @@ class StopCharging(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AskTransactionStatus(Command):
+    """Ask a station that was away, or is silent, what became of a transaction that we believe to run there."""
+
+    station_id: str
+    evse_id: int
+    transaction_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigureStation(Command):
     """After an accepted boot: ask the station for what billing needs (sampling, registers, time-outs)."""
 
@@ -182,5 +193,6 @@ AnyCommand = (
     | StartCharging
     | StopCharging
     | LimitCharging
+    | AskTransactionStatus
     | ConfigureStation
 )

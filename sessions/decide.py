@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from billing.payment import Payment, PaymentEvent
-from sessions import charging, facts, limits, settling, tapping
+from sessions import charging, dangling, facts, limits, settling, tapping
 from sessions.commands import CaptureHold, Message, StartCharging, Timer
 from sessions.cost import cost_so_far
 from sessions.session import Decision, Policy, Session
@@ -166,6 +166,12 @@ _HANDLERS: dict[type[facts.Fact], Callable[[Work, Any], None]] = {
     facts.TransactionUpdated: charging.transaction_updated,
     facts.EnergyMetered: charging.energy_metered,
     facts.TransactionEnded: charging.transaction_ended,
+    facts.TransactionStatusTold: dangling.status_told,
+    facts.TransactionSuperseded: dangling.superseded,
+    facts.EvseStatusReported: dangling.status_reported,
+    facts.StationConnected: dangling.station_back,
+    facts.StationBooted: dangling.station_back,
+    facts.StationDisconnected: dangling.station_gone,
     facts.DeadlineReached: charging.deadline,
     facts.CaptureConfirmed: settling.capture_confirmed,
     facts.CaptureUnanswered: settling.capture_unanswered,

@@ -52,6 +52,7 @@ class Doers:
             c.StartCharging: self._start,
             c.StopCharging: self._stop,
             c.LimitCharging: self._limit,
+            c.AskTransactionStatus: self._ask_status,
             c.ConfigureStation: self._configure,
         }
 
@@ -255,6 +256,22 @@ class Doers:
         """Best effort: without it our own stop remains, which needs the station online."""
         await self._stations.limit(command)
         await self._service.complete(command.key)
+
+    async def _ask_status(self, command: c.AskTransactionStatus, _: Dispatched) -> None:
+        """Without an answer nothing is known: other evidence, or a deadline, decides."""
+        match await self._stations.transaction_status(command):
+            case p.TransactionStatus(ongoing, messages_in_queue):
+                told = f.TransactionStatusTold(
+                    key=f"{command.key}:told",
+                    at=self._clock.now(),
+                    station_id=command.station_id,
+                    transaction_id=command.transaction_id,
+                    ongoing=ongoing,
+                    messages_in_queue=messages_in_queue,
+                )
+                await self._service.complete(command.key, told)
+            case _:
+                await self._service.complete(command.key)
 
     async def _configure(self, command: c.ConfigureStation, _: Dispatched) -> None:
         await self._stations.configure(command)

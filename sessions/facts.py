@@ -215,6 +215,18 @@ class EnergyMetered(StationFact):
     raw: dict[str, Any] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionStatusTold(StationFact):
+    """A station said what became of a transaction (2.0.1 E14), or, without a ``transaction_id``, of its queue.
+
+    ``ongoing``, ``messages_in_queue``: None where it did not say.
+    """
+
+    transaction_id: str | None
+    ongoing: bool | None
+    messages_in_queue: bool | None
+
+
 # --- a session's own: every one names it ------------------------------------------------------------------------------
 
 
@@ -263,6 +275,13 @@ class StopRequested(SessionFact):
     """Somebody wants the charge to end: ``by`` card | operator | limit."""
 
     by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionSuperseded(SessionFact):
+    """Another transaction began at the session's EVSE. ``register_wh``: the register at its start, if it was told."""
+
+    register_wh: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -447,12 +466,14 @@ AnyFact = (
     | TransactionUpdated
     | TransactionEnded
     | EnergyMetered
+    | TransactionStatusTold
     | StartAccepted
     | StartRefused
     | StartUnanswered
     | StopAccepted
     | StopRefused
     | StopRequested
+    | TransactionSuperseded
     | DeadlineReached
     | ArmOpened
     | ArmClosed

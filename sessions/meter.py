@@ -180,6 +180,16 @@ def _register_of(entries: list[Sample]) -> tuple[Sample, bool] | None:
     return max(registers, key=_as_labelled), True
 
 
+def register_of(samples: Iterable[Sample]) -> Decimal | None:
+    """The earliest register among ``samples``, Wh as labelled; None if there is none."""
+    ordered = sorted(samples, key=lambda s: s.station_time)
+    for _, group in groupby(ordered, key=lambda s: s.station_time):
+        reading = _register_of(list(group))
+        if reading is not None:
+            return _as_labelled(reading[0])
+    return None
+
+
 def _as_labelled(sample: Sample) -> Decimal:
     value = (sample.value or Decimal(0)) * Decimal(10) ** sample.multiplier
     return value * _KILO if sample.unit == "kWh" else value

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from sessions.commands import (
+    AskTransactionStatus,
     AuthoriseHold,
     CaptureHold,
     ConfigureStation,
@@ -50,7 +51,16 @@ class Unknown:
     reason: str = "timeout"
 
 
+@dataclass(frozen=True, slots=True)
+class TransactionStatus:
+    """What the station said of a transaction; None: it did not say."""
+
+    ongoing: bool | None
+    messages_in_queue: bool | None
+
+
 StationOutcome = Accepted | Refused | Offline | Unknown
+StatusOutcome = TransactionStatus | Refused | Offline | Unknown
 
 
 class StationPort(Protocol):
@@ -66,6 +76,10 @@ class StationPort(Protocol):
 
     async def limit(self, command: LimitCharging) -> StationOutcome:
         """Bound a running transaction's power and time."""
+        ...
+
+    async def transaction_status(self, command: AskTransactionStatus) -> StatusOutcome:
+        """What became of a transaction. A version that cannot tell is asked for a status report instead: `Unknown`."""
         ...
 
     async def configure(self, command: ConfigureStation) -> StationOutcome:

@@ -14,7 +14,6 @@ from typing import Any
 
 from billing.payment import Payment
 from sessions import facts, meter
-from sessions.charging import charging_state_reported
 from sessions.commands import Command, ConfigureStation, ShowOnTerminal, Timer
 from sessions.directory import Admission, ArmState
 from sessions.facts import EvseStatus, Sample, TokenStatus
@@ -84,12 +83,21 @@ def _connected(c: _Context, fact: facts.StationConnected) -> None:
     epoch = station.epoch + 1
     c.ws.put_station(replace(station, connected=True, epoch=epoch, version=fact.version, node=c.node, seen_at=c.now))
     c.result.epoch = epoch
+    _to_running(c, fact)
 
 
 def _disconnected(c: _Context, fact: facts.StationDisconnected) -> None:
     station = c.station(fact.station_id)
     if station.epoch == fact.epoch:  # an older socket's farewell says nothing about the newer one
         c.ws.put_station(replace(station, connected=False, seen_at=c.now))
+        _to_running(c, fact)
+
+
+def _to_running(c: _Context, fact: facts.StationFact) -> None:
+    """Every charge at the station hears of it."""
+    for session in c.ws.at_station(fact.station_id):
+        if session.charging in RUNNING:
+            c.to(session, fact)
 
 
 def _booted(c: _Context, fact: facts.StationBooted) -> None:
@@ -109,6 +117,7 @@ def _booted(c: _Context, fact: facts.StationBooted) -> None:
     if fact.status == "Accepted":
         key = f"configure:{fact.key}"
         c.result.commands.append(ConfigureStation(key=key[:200], station_id=fact.station_id))
+        _to_running(c, fact)
 
 
 def _evse_status(c: _Context, fact: facts.EvseStatusReported) -> None:
@@ -132,8 +141,7 @@ def _evse_status(c: _Context, fact: facts.EvseStatusReported) -> None:
             plugged_at=plugged_at,
         )
     )
-    if running is not None and fact.charging_state is not None:
-        c.ws.put_session(charging_state_reported(running, fact.charging_state, fact.station_time, c.now))
+    c.to(running, fact)
 
 
 # --- transactions -----------------------------------------------------------------------------------------------------
@@ -227,16 +235,23 @@ def _derived_id(fact: facts.TransactionFact) -> str:
     return hashlib.sha256(fact.key.encode()).hexdigest()[:32]
 
 
-def _supersede(c: _Context, session: Session, fact: facts.TransactionFact) -> None:
-    """A new transaction on an EVSE is evidence that the one before has ended, told or not."""
-    if session.charging in RUNNING or session.place is None:
+def _supersede(c: _Context, session: Session, fact: facts.TransactionStarted | facts.TransactionUpdated) -> None:
+    """A new transaction on an EVSE is evidence that the one before has ended, told or not.
+
+    What comes again, or late, of a transaction that is known already is not.
+    """
+    if session.started_at is not None or session.place is None:
         return
+    register_wh = fact.register_wh if isinstance(fact, facts.TransactionStarted) else None
+    if register_wh is None:
+        register_wh = meter.register_of(fact.samples)
     evse_id = fact.evse_id or session.place.evse_id
     for other in c.ws.at_station(fact.station_id):
         same = other.place is not None and other.place.evse_id == evse_id
         if same and other.session_id != session.session_id and other.charging in RUNNING:
             key = f"{other.session_id}:superseded:{session.session_id}"
-            c.to(other, facts.DeadlineReached(key=key, at=c.now, session_id=other.session_id, timer=Timer.SETTLE))
+            ended = facts.TransactionSuperseded(key=key, at=c.now, session_id=other.session_id, register_wh=register_wh)
+            c.to(other, ended)
 
 
 def _start_accepted(c: _Context, fact: facts.StartAccepted) -> None:
@@ -320,6 +335,12 @@ def _metered(c: _Context, fact: facts.EnergyMetered) -> None:
                 return
     if fact.evse_id:
         c.to(c.ws.running_at(fact.station_id, fact.evse_id), fact)
+
+
+def _status_told(c: _Context, fact: facts.TransactionStatusTold) -> None:
+    for session in c.ws.at_station(fact.station_id):
+        if fact.transaction_id in {None, session.transaction_id} and session.charging in RUNNING:
+            c.to(session, fact)
 
 
 # --- terminals --------------------------------------------------------------------------------------------------------
@@ -416,6 +437,7 @@ _ROUTERS: dict[type[facts.Fact], Callable[[_Context, Any], None]] = {
     facts.TransactionUpdated: _updated,
     facts.TransactionEnded: _ended,
     facts.EnergyMetered: _metered,
+    facts.TransactionStatusTold: _status_told,
     facts.ArmOpened: _arm_opened,
     facts.ArmClosed: _arm_closed,
     facts.CardPresented: _card_presented,

@@ -53,7 +53,8 @@ async def load(
             tokens.add(fact.id_token.upper())
         if isinstance(fact, facts.TransactionFact) and fact.id_token and fact.id_token_type == facts.DIRECT_PAYMENT:
             payments.add(fact.id_token[:64])
-        if isinstance(fact, facts.TransactionFact | facts.EnergyMetered) and fact.transaction_id:
+        told = facts.TransactionFact | facts.EnergyMetered | facts.TransactionStatusTold
+        if isinstance(fact, told) and fact.transaction_id:
             transactions.add((fact.station_id, fact.transaction_id))
     taps = {f.serial for f in batch if isinstance(f, facts.CardPresented | facts.EvseChosen)}
     if taps:

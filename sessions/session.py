@@ -68,6 +68,7 @@ class Session:
     id_token_type: str = ONE_TIME
     remote_start_id: int | None = None
     transaction_id: str | None = None
+    connector_id: int | None = None  # the transaction's, where the station names it
     token_status: TokenStatus = TokenStatus.ACCEPTED
 
     terminal_serial: str | None = None
@@ -92,6 +93,12 @@ class Session:
     ended_at: datetime | None = None
     end_reason: str = ""
     end_register_wh: str = ""  # as reported, to notice a second, different end
+    heard_at: datetime | None = None  # when a message of the running transaction last came
+    away_since: datetime | None = None  # the station came back then, and the transaction has not shown itself since
+    doubted_at: datetime | None = None  # since when evidence says that the end was lost (`sessions.dangling`)
+    doubted_until: datetime | None = None  # how long the end, or a sign of life, is waited for
+    statuses_asked: int = 0
+    lost_at: datetime | None = None  # when we gave up waiting for the end
     stop_by: str = ""
     stops_asked: int = 0
     unpaid: bool = False  # a transaction that started after we gave up: free
@@ -137,6 +144,8 @@ class Policy:
     look_up_for_s: int = 900  # how long a hold that nobody knows of is looked for
     stop_retry_s: int = 60
     stop_attempts: int = 10
+    lost_end_s: int = 300  # how long a returned station's queue is waited for before a charge's end is taken for lost
+    silence_s: int = 48 * 3600  # a charge without a hold of which nothing was heard for so long is doubted
     hold_lifetime_s: int = 48 * 3600
     hold_margin_s: int = 2 * 3600
     max_power_w: int = 500_000  # no EVSE delivers more, unless configured

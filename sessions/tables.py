@@ -38,6 +38,8 @@ class ChargingEvent(StrEnum):
     TRANSACTION_ENDED = "transaction ended"
     STOP_REQUESTED = "stop requested"
     SETTLE = "end never reported"
+    FOUND_RUNNING = "found running"
+    FOUND_RUNNING_SETTLED = "found running after settlement"
 
 
 _C, _E = Charging, ChargingEvent
@@ -88,7 +90,11 @@ CHARGING_TABLE: dict[Charging, dict[ChargingEvent, Charging]] = {
     },
     # Late successes, after we gave up:
     _C.NOT_STARTED: {_E.TRANSACTION_STARTED: _C.STOPPING},  # unpaid: stopped at once, its energy is free
-    _C.LOST: {},  # a late end is recorded and flagged; a hold resolves once
+    _C.LOST: {
+        _E.TRANSACTION_ENDED: _C.ENDED,  # while the money is neither taken nor given back; else flagged
+        _E.FOUND_RUNNING: _C.CHARGING,  # nothing to collect: it goes on
+        _E.FOUND_RUNNING_SETTLED: _C.STOPPING,  # a hold resolves once: nobody would pay for the rest
+    },
     _C.ENDED: {},
 }
 

@@ -13,12 +13,12 @@ from csms.ocpp.message import Asked
 from csms.ocpp.server import OcppServer
 from csms.ocpp.v16 import core
 from csms.ocpp.v21 import remote_control as remote_control_21
-from csms.ocpp.v201 import provisioning, remote_control
+from csms.ocpp.v201 import provisioning, remote_control, transactions
 from csms.ocpp.versions import DIALECTS
 from csms.stations.calls import CallOutcome, CallState, CallStation
-from sessions.commands import ConfigureStation, LimitCharging, StartCharging, StopCharging
+from sessions.commands import AskTransactionStatus, ConfigureStation, LimitCharging, StartCharging, StopCharging
 from sessions.facts import Fact
-from sessions.ports import Accepted, Offline, Refused, StationOutcome, Unknown
+from sessions.ports import Accepted, Offline, Refused, StationOutcome, StatusOutcome, Unknown
 from storage.failpoint import failpoint
 
 log = logging.getLogger(__name__)
@@ -79,6 +79,19 @@ class OcppStationPort:
             return Refused("this version never asks for it")
         profile = running_profile(command, line.ctx.now())
         return await self._ask(line, "SetChargingProfile", {"evseId": command.evse_id, "chargingProfile": profile})
+
+    async def transaction_status(self, command: AskTransactionStatus) -> StatusOutcome:
+        """2.0.1 E14. 1.6 has no such call: its status report (§5.17), if it sends one, tells as much."""
+        line = self._server.connections.get(command.station_id)
+        if line is None:
+            return Offline()
+        if line.version == "ocpp1.6":
+            await line.call("TriggerMessage", core.status_wanted(command.evse_id))
+            return Unknown("1.6 tells by StatusNotification")
+        reply = await line.call("GetTransactionStatus", {"transactionId": command.transaction_id})
+        if isinstance(reply, Answered):
+            return transactions.status_of(reply.payload)
+        return Refused(reply.code) if isinstance(reply, Errored) else Unknown("no answer")
 
     async def configure(self, command: ConfigureStation) -> StationOutcome:
         """Ask for what billing needs. What is refused becomes a finding; sessions work without it, less closely."""

@@ -156,7 +156,13 @@ async def test_an_event_sent_again_is_one_although_it_now_says_offline(central: 
 
 
 @pytest.mark.parametrize(
-    "change", [{"timestamp": "2026-11-23T11:00:15Z"}, {"seqNo": 4}, {"triggerReason": "Deauthorized"}]
+    "change",
+    [
+        {"timestamp": "2026-11-23T11:00:15Z"},
+        {"seqNo": 4},
+        {"triggerReason": "Deauthorized"},
+        {"meterValue": [{"timestamp": "2026-11-23T11:00:00Z", "sampledValue": [{"value": 5}]}]},
+    ],
 )
 async def test_events_that_always_say_the_same_number_are_told_apart(central: Central, change: dict[str, Any]) -> None:
     station = await central.connect("CP1", "ocpp2.0.1")

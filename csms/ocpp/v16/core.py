@@ -269,6 +269,11 @@ def remote_start(command: StartCharging, now: datetime) -> Payload:
     return payload
 
 
+def status_wanted(connector_id: int) -> Payload:
+    """§5.17. Asks for the connector's status."""
+    return {"requestedMessage": "StatusNotification", "connectorId": connector_id}
+
+
 async def configure(line: CallsStation, ctx: StationContext, options: OcppOptions) -> None:
     """ChangeConfiguration, key by key (§5.3): what billing needs. A refused one becomes a finding."""
     register = "Energy.Active.Import.Register"

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from billing.money import to_major
 from csms.ocpp.dialect import Payload, StationContext, Unusable, content_key, obj, objects, stamped, text, whole
-from csms.ocpp.message import Messages
+from csms.ocpp.message import Asked, Messages
 from csms.ocpp.v201.meter_values import samples
 from sessions import facts
 from sessions.directory import Outcome
 from sessions.facts import ChargingState, TokenStatus
+from sessions.ports import TransactionStatus
 
 messages = Messages("E. Transactions")
 
 
 @messages.answer("TransactionEvent", tolerant=True)
 async def transaction_event(ctx: StationContext, payload: Payload) -> Payload:
-    """E01–E15. One frame, one fact; some stations always send seqNo 0, so the time is part of its key."""
+    """E01–E15. One frame, one fact; some stations always send seqNo 0, so time and samples are part of its key."""
     fact = await read_event(ctx, payload)
     return event_answer(fact, payload, await ctx.submit(fact))
 
@@ -33,9 +35,10 @@ async def read_event(ctx: StationContext, payload: Payload) -> facts.Transaction
     token, evse = obj(payload, "idToken"), obj(payload, "evse")
     seq_no, trigger = whole(payload, "seqNo"), text(payload, "triggerReason", 40)
     state = text(info, "chargingState", 20)
-    key = content_key("event", ctx.station_id, [transaction_id, kind, seq_no, payload.get("timestamp"), trigger, state])
+    # Not the whole payload: what is sent again now says `offline`.
+    content = [transaction_id, kind, seq_no, payload.get("timestamp"), trigger, state, payload.get("meterValue")]
     common: dict[str, Any] = {
-        "key": key,
+        "key": content_key("event", ctx.station_id, content),
         "at": ctx.now(),
         "station_id": ctx.station_id,
         "transaction_id": transaction_id,
@@ -70,4 +73,24 @@ def event_answer(fact: facts.TransactionFact, payload: Payload, outcome: Outcome
     return answer
 
 
-messages.plain("GetTransactionStatus", "E14. Asks whether a transaction runs and whether messages wait.")
+@messages.ask("GetTransactionStatus")
+def transaction_status(asked: Asked) -> Iterable[facts.Fact]:
+    """E14. Asks whether a transaction runs and whether messages wait; where neither is so, its end is lost."""
+    told = status_of(asked.response)
+    yield facts.TransactionStatusTold(
+        key=asked.key("transaction-status"),
+        at=asked.now,
+        station_id=asked.station_id,
+        transaction_id=text(asked.request, "transactionId", 64) or None,
+        ongoing=told.ongoing,
+        messages_in_queue=told.messages_in_queue,
+    )
+
+
+def status_of(response: Payload) -> TransactionStatus:
+    """What GetTransactionStatus was answered; None for what was not said, or is no truth value."""
+    ongoing, waits = response.get("ongoingIndicator"), response.get("messagesInQueue")
+    return TransactionStatus(
+        ongoing=ongoing if isinstance(ongoing, bool) else None,
+        messages_in_queue=waits if isinstance(waits, bool) else None,
+    )

@@ -230,8 +230,9 @@ def test_ec_13_what_the_meter_doubted_is_told_when_settled() -> None:
 
 def test_ec_14_a_late_end_after_a_provisional_settlement_is_for_the_operator() -> None:
     s, _ = after(charging(), metered(1800, sample(10_000, 1800)), deadline(Timer.SETTLE, 200_000))
+    s, _ = after(s, fact(f.CaptureConfirmed, seconds=200_001, amount_minor=1000))
     late, commands = after(s, ended(300_000, register=30_000))
-    assert (late.capture_minor, commands, late.flags[-1]) == (1000, [], "late-end")
+    assert (late.capture_minor, late.meter.energy_wh, commands, late.flags[-1]) == (1000, 10_000, [], "late-end")
 
 
 def test_ec_14_an_end_days_later_but_in_the_window_is_captured_exactly() -> None:

@@ -24,7 +24,7 @@ from sessions import commands as c
 from sessions import decide as decisions
 from sessions import facts as f
 from sessions.commands import Timer
-from sessions.facts import ChargingState
+from sessions.facts import ChargingState, EvseStatus
 from sessions.session import Authorisation, Origin, Session
 from sessions.tables import CHARGING_TABLE, Charging, ChargingEvent
 from sessions.work import Work
@@ -70,6 +70,15 @@ SESSIONS: dict[str, Callable[[], Session]] = {
     "unauthorised": lambda: session(Charging.ACCEPTED, origin=Origin.UNAUTHORISED, remote_start_id=None),
 }
 
+#: An EVSE's status, and what 1.6 says with it of the charge.
+EVSE_STATUSES = (
+    (EvseStatus.AVAILABLE, None),
+    (EvseStatus.OCCUPIED, ChargingState.EV_CONNECTED),
+    (EvseStatus.OCCUPIED, ChargingState.CHARGING),
+    (EvseStatus.OCCUPIED, ChargingState.SUSPENDED_EV),
+    (EvseStatus.FAULTED, None),
+)
+
 registers = st.sampled_from(REGISTERS)
 amounts = st.sampled_from(AMOUNTS)
 clocks = st.sampled_from(["right", "right", "right", "1970", "ahead"])
@@ -100,6 +109,19 @@ steps = st.one_of(
         amounts,
     ),
     st.tuples(st.just("start"), st.sampled_from(["accepted", "refused", "unanswered"])),
+    st.tuples(st.just("line"), st.sampled_from(["connected", "booted", "disconnected"])),
+    st.tuples(st.just("status"), st.sampled_from(EVSE_STATUSES)),
+    st.tuples(st.just("told"), st.sampled_from([True, False, None]), st.sampled_from([True, False, None])),
+    st.tuples(st.just("superseded"), st.one_of(st.none(), registers)),
+)
+#: A charge whose station comes back and says nothing, or that it is over.
+AWAY: tuple[Step, ...] = (
+    ("answer", 0, "well", 0),
+    ("answer", 0, "well", 0),
+    ("started", 0, "right", 1),
+    ("wait", 1800),
+    ("updated", 10, "right", None),
+    ("line", "connected"),
 )
 #: Most of the time things go as they should, up to where they do not.
 OPENINGS: tuple[tuple[Step, ...], ...] = (
@@ -122,6 +144,8 @@ OPENINGS: tuple[tuple[Step, ...], ...] = (
     ),
     (("answer", 0, "ill", 0),),
     (("answer", 0, "unknown", 0),),
+    (*AWAY, ("status", EVSE_STATUSES[0])),
+    (*AWAY, ("told", False, False)),
 )
 plans = st.builds(
     lambda origin, opening, more: Plan(origin, (*opening, *more)),
@@ -194,6 +218,19 @@ def _fact(world: World, number: int, step: Step, seen: list[f.Fact]) -> f.Fact |
             made = f.DeadlineReached(key=key, at=at, session_id="S1", timer=timer)
         case ("payment", what, amount):
             made = _payment_fact(key, at, what, amount)
+        case ("line", what):
+            made = _line_fact(key, at, what)
+        case ("status", (status, state)):
+            made = f.EvseStatusReported(
+                key=key, at=at, station_id="CS1", evse_id=1, connector_id=1, status=status, charging_state=state
+            )
+        case ("told", ongoing, waits):
+            made = f.TransactionStatusTold(
+                key=key, at=at, station_id="CS1", transaction_id="TX1", ongoing=ongoing, messages_in_queue=waits
+            )
+        case ("superseded", register):
+            register_wh = None if register is None else Decimal(register)
+            made = f.TransactionSuperseded(key=key, at=at, session_id="S1", register_wh=register_wh)
         case ("start", "accepted"):
             made = f.StartAccepted(key=key, at=at, session_id="S1", transaction_id="TX1")
         case ("start", "refused"):
@@ -201,6 +238,16 @@ def _fact(world: World, number: int, step: Step, seen: list[f.Fact]) -> f.Fact |
         case ("start", "unanswered"):
             made = f.StartUnanswered(key=key, at=at, session_id="S1")
     return made if made is None or step[0] == "repeat" else replace(made, key=key, at=at)
+
+
+def _line_fact(key: str, at: datetime, what: str) -> f.Fact:
+    match what:
+        case "connected":
+            return f.StationConnected(key=key, at=at, station_id="CS1", version="ocpp2.0.1")
+        case "booted":
+            return f.StationBooted(key=key, at=at, station_id="CS1", status="Accepted")
+        case _:
+            return f.StationDisconnected(key=key, at=at, station_id="CS1", epoch=1)
 
 
 def _payment_fact(key: str, at: datetime, what: str, amount: int) -> f.Fact:
@@ -338,7 +385,7 @@ BROKEN: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[Step, ...]]]
     ),
     "nobody stops looking for a hold": (
         _payment_row(Payment.UNKNOWN, PaymentEvent.LOOK_UP_EXHAUSTED, None),
-        (("answer", 0, "unknown", 0),),
+        (("answer", 0, "unknown", 0), ("wait", 900)),
     ),
     "a released hold that was captured is overlooked": (
         _payment_row(Payment.RELEASING, PaymentEvent.CAPTURE_CONFIRMED, None),
@@ -387,6 +434,14 @@ BROKEN: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[Step, ...]]]
     "the rest of a hold stays in the books": (
         lambda p: p.setattr(ledger, "release", lambda _amount, currency: ledger.write_off(0, currency)),
         ENDED,
+    ),
+    "a late end takes more than was asked for": (
+        lambda p: p.setattr("sessions.charging.end_still_counts", lambda _w: True),
+        (*AWAY, ("told", False, False), ("answer", 0, "well", 0)),
+    ),
+    "a charge that is found running is paid for after the release": (
+        lambda p: p.setattr("sessions.dangling.ask_to_stop", lambda w: w.set(unpaid=False)),
+        (*AWAY[:3], ("line", "connected"), ("told", False, False), ("wait", 59), ("updated", 0, "right", None)),
     ),
     "the hold is not booked": (
         lambda p: p.setattr(ledger, "hold", lambda _amount, currency: ledger.write_off(0, currency)),

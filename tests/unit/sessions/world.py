@@ -79,7 +79,8 @@ class World:
             due = sorted(self.waiting.values(), key=lambda waits: (waits.due_at or T0, waits.key))
             if due:
                 self.now = max(self.now, due[0].due_at or self.now)
-                self.answer(due[0], "well")
+                # A station that always says that the charge goes on would never let it come to rest.
+                self.answer(due[0], "ill" if isinstance(due[0], c.AskTransactionStatus) else "well")
             elif self.session.charging in RUNNING:
                 self.see(replace(ended(register=None, station_time=self.now), key="drained", at=self.now))
             else:
@@ -131,6 +132,11 @@ class World:
                 return f.StartRefused(key=key, at=at, session_id=own, reason="Rejected")
             case c.StartCharging(), _:
                 return f.StartUnanswered(key=key, at=at, session_id=own)
+            case c.AskTransactionStatus(transaction_id=transaction_id), "well" | "ill" | "twisted":
+                return f.TransactionStatusTold(
+                    key=key, at=at, station_id="CS1", transaction_id=transaction_id, ongoing=how == "well",
+                    messages_in_queue=how == "twisted",
+                )  # fmt: skip
             case c.StopCharging(), _:
                 return f.StopAccepted(key=key, at=at, session_id=own)
             case c.ReachDeadline(timer=timer), _:
