@@ -63,7 +63,12 @@ class OcppSettings(_Section):
     max_frame_bytes: int = Field(
         262_144, ge=4096, description="Largest frame taken, bytes. Larger ones close the line."
     )
-    messages_per_s: float = Field(50, gt=0, description="Sustained messages a second from one station before it waits.")
+    messages_per_s: float = Field(
+        50,
+        gt=0,
+        description="Sustained messages a second from one station before it waits; a long one counts as one for each "
+        "4 KiB.",
+    )
     log_frames: bool = Field(
         True, description="Log every frame; `PATCH /api/v1/stations/{station_id}` says otherwise for one station."
     )

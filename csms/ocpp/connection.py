@@ -21,6 +21,9 @@ from csms.ocpp.versions import Dialect
 
 log = logging.getLogger(__name__)
 
+#: So many characters count as one more message: the longest frames take a tenth of a second to read and to judge.
+LONG = 4_096
+
 #: Of so many answers of ours the action is remembered, in case the station cannot use one (2.1, CALLRESULTERROR).
 ANSWERS_REMEMBERED = 20
 
@@ -140,7 +143,7 @@ class Connection:
 
     async def receive(self, raw: str | bytes) -> None:
         """Take one message in. Whatever it is, this returns; a line that only sends garbage is closed."""
-        await self._slow_down()
+        await self._slow_down(1 + len(raw) // LONG)
         if self._gone.is_set():
             return
         if isinstance(raw, bytes):
@@ -189,14 +192,14 @@ class Connection:
         text = frames.call_result_error(message_id, code, description)
         await self._send("result-error", text, message_id, action)
 
-    async def _slow_down(self) -> None:
+    async def _slow_down(self, messages: int) -> None:
         """A flood waits here, in its own station's read loop; the others do not notice."""
         now = time.monotonic()
         self._tokens = min(
             float(self._options.burst), self._tokens + (now - self._refilled) * self._options.messages_per_s
         )
         self._refilled = now
-        self._tokens -= 1
+        self._tokens -= messages
         if self._tokens < 0:
             await self.ctx.finding("flood", f"more than {self._options.messages_per_s:g} messages a second")
             with contextlib.suppress(TimeoutError):
@@ -206,6 +209,8 @@ class Connection:
     async def _malformed(self, frame: frames.Malformed) -> None:
         self._bad_frames += 1
         await self.ctx.finding("malformed-frame", frame.reason)
+        if frame.kind == frames.CALL_RESULT and frame.message_id is not None:
+            self._unusable(frame.message_id)
         if frame.kind == frames.SEND:
             pass  # nobody waits for an answer to it
         elif frame.kind == frames.CALL_RESULT and self._says_result_errors and frame.message_id is not None:
@@ -216,6 +221,12 @@ class Connection:
             await self._refuse("-1", frame.code, frame.reason)  # 2.0.1 part 4 §4.2.3
         if self._bad_frames >= self._options.bad_frames:
             await self._close(1008, "too many malformed frames")
+
+    def _unusable(self, message_id: str) -> None:
+        """The answer to our call is none that can be read: whoever waits need not do so until the timeout."""
+        waiting = self._outstanding
+        if waiting is not None and waiting[0] == message_id and not waiting[2].done():
+            waiting[2].set_result(NoAnswer("its answer could not be read"))
 
     async def _reply(self, frame: frames.CallResult | frames.CallError) -> None:
         waiting = self._outstanding

@@ -88,6 +88,20 @@ async def test_a_refusal_of_odd_shape_is_one_too(central: Central, frame: list[A
     assert "\0" not in errored.code + errored.description  # it is written down
 
 
+@pytest.mark.parametrize("payload", [None, [], "Accepted", 5])
+async def test_an_answer_that_is_no_object_is_waited_for_no_longer(central: Central, payload: Any) -> None:
+    """It may have taken effect, as with no answer at all; the next call can go out."""
+    station = await central.connect("CP1")
+    line = await central.line()
+    reply = asyncio.create_task(line.call("ClearCache", {}))
+    await station.send(3, (await station.next_call())[1], payload)
+    assert await reply == NoAnswer("its answer could not be read")
+    assert central.inbox.findings() == ["malformed-frame"]
+    behind = asyncio.create_task(line.call("GetLocalListVersion", {}))
+    await station.answer(await station.next_call(), {"listVersion": 1})
+    assert await behind == Answered({"listVersion": 1})
+
+
 async def test_no_answer_in_time_and_the_next_call_goes_out() -> None:
     async with running(OcppOptions(call_timeout_s=0.01)) as central:
         station = await central.connect("CP1")

@@ -201,6 +201,21 @@ async def test_a_flood_delays_its_own_station_alone() -> None:
         assert (await flood.next_answer())[1] == "f0"
 
 
+async def test_long_messages_are_a_flood_sooner_than_short_ones() -> None:
+    """A quarter of a million characters in a message: few of them would keep everybody waiting."""
+    async with running(OcppOptions(burst=70, messages_per_s=0.001)) as central:
+        short, long = await central.connect("SHORT"), await central.connect("LONG")
+        for _ in range(60):
+            assert (await short.ask("Heartbeat", {}))[0] == 3
+        padding = "[]" + ",[]" * 80_000
+        for number in range(2):
+            await long.socket.send(f'[2,"m{number}","DataTransfer",{{"vendorId":[{padding}]}}]')
+        await central.inbox.until(lambda: "flood" in central.inbox.findings())
+        found = central.inbox.of(facts.ConformanceFound)
+        assert {(fact.station_id, fact.code) for fact in found} == {("LONG", "schema"), ("LONG", "flood")}
+        assert (await short.ask("Heartbeat", {}))[0] == 3
+
+
 async def test_a_station_whose_commit_hangs_delays_itself_alone(central: Central, neighbour: Station) -> None:
     stuck = asyncio.Event()
     central.inbox.gate = lambda fact: stuck if isinstance(fact, facts.TransactionStarted) else None
