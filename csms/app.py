@@ -15,11 +15,13 @@ from bridge.bridge import Bridge
 from bridge.none import NoTerminals
 from bridge.options import PayterOptions, retry_delay_s
 from bridge.redaction import RedactingAccessLogger
+from csms.ocpp.doorkeeper import PLAIN
 from csms.ocpp.options import OcppOptions
 from csms.ocpp.server import OcppServer
 from csms.ocpp.station_port import OcppStationPort
+from csms.ocpp.tls import KeyPair, TlsError
 from csms.provision import provision
-from csms.settings import PayterSettings, Settings
+from csms.settings import PayterSettings, Settings, SettingsError
 from csms.stations.calls import CallDoer, CallStation, Waiters
 from csms.stations.frame_log import FrameLog
 from csms.stations.history import close_what_a_crash_left
@@ -121,13 +123,14 @@ class App:
         try:
             await self.ocpp.start()
         except OSError as error:
-            where = f"{self.settings.ocpp.host}:{self.settings.ocpp.port}"
-            raise OSError(f"cannot listen for stations on {where} ({error}); see ocpp.host and ocpp.port") from error
+            raise OSError(f"cannot listen for stations ({error}); see ocpp.host and the ports under ocpp") from error
+        except TlsError as error:
+            raise SettingsError(f"ocpp.certificates, ocpp.mutual_tls: {error}.") from error
         await self._serve_http()
         await self.outbox.start()
         if self.bridge is not None:
             await self.bridge.start()
-        log.info("stations: port %s; HTTP: port %s, seen as %s", self.ocpp.port, self.http_port, self.public_url)
+        log.info("stations: ports %s; HTTP: port %s, seen as %s", self.ocpp.ports, self.http_port, self.public_url)
 
     async def stop(self) -> None:
         """Close the doors, finish what is in hand, let go of the database. Nothing is lost that was answered."""
@@ -157,8 +160,14 @@ class App:
 
     @property
     def ocpp_url(self) -> str:
-        """Where a station on this machine connects; its identity is added."""
+        """Where a station on this machine connects without TLS; its identity is added."""
         return f"ws://127.0.0.1:{self.ocpp.port}{self.settings.ocpp.path}"
+
+    @property
+    def ocpp_urls(self) -> dict[int, str]:
+        """Where stations connect, by security profile."""
+        host, path = self.settings.ocpp.host, self.settings.ocpp.path
+        return {n: f"{'ws' if n == PLAIN else 'wss'}://{host}:{port}{path}" for n, port in self.ocpp.ports.items()}
 
 
 async def prepare_database(app: App) -> None:
@@ -187,7 +196,20 @@ def ocpp_options(settings: Settings) -> OcppOptions:
     o = settings.ocpp
     return OcppOptions(
         host=o.host,
+        plain=o.plain,
         port=o.port,
+        tls_port=o.tls.port if o.tls else None,
+        mutual_tls_port=o.mutual_tls.port if o.mutual_tls else None,
+        certificates=tuple(
+            KeyPair(
+                certificate=c.certificate,
+                key=c.key,
+                password=c.key_password.get_secret_value() if c.key_password else None,
+            )
+            for c in o.certificates
+        ),
+        trusted=o.mutual_tls.trusted if o.mutual_tls else (),
+        organisation=o.mutual_tls.organisation if o.mutual_tls else "",
         path=o.path,
         unknown_stations=o.unknown_stations,
         call_timeout_s=o.call_timeout_s,

@@ -193,7 +193,8 @@ def _serve(args: argparse.Namespace) -> int:
         async with _database(settings) as engine, reading(engine):
             pass  # it answers; a wrong address is said in a sentence
         async with running(settings) as app:
-            print(f"stations: ws://{settings.ocpp.host}:{app.ocpp.port}{settings.ocpp.path}/<station id>", flush=True)
+            for profile, url in app.ocpp_urls.items():
+                print(f"stations: {url}/<station id> (security profile {profile})", flush=True)
             print(f"HTTP: {app.public_url}", flush=True)
             await stopped.wait()
 

@@ -6,6 +6,7 @@ Settings add and change; they never delete: a station taken out of the file keep
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 import orjson
 from sqlalchemy import delete, select
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.tariff_json import tariff_to_json
 from csms.ocpp.credentials import hash_password, verify_password
-from csms.settings import Settings, evse_name
+from csms.settings import Settings, StationSettings, evse_name
 from sessions.directory import Admission
 from sessions.rows import upsert
 from storage import schema as t
@@ -22,7 +23,8 @@ from storage.engine import reading, writing
 
 async def provision(engine: AsyncEngine, settings: Settings) -> None:
     """Bring the database to the settings, in one transaction."""
-    hashes = await _password_hashes(engine, settings)
+    stored = await _stored(engine)
+    passwords = {s.station_id: await _password(s, stored.get(s.station_id)) for s in settings.stations}
     async with writing(engine) as connection:
         issuer = {
             "issuer_id": settings.issuer.issuer_id,
@@ -37,7 +39,10 @@ async def provision(engine: AsyncEngine, settings: Settings) -> None:
             {
                 "station_id": s.station_id,
                 "admission": Admission.ACCEPTED.value,
-                "password_hash": hashes[s.station_id],
+                "security_profile": max(s.security_profile, stored[s.station_id].security_profile)
+                if s.station_id in stored
+                else s.security_profile,
+                **passwords[s.station_id],
             }
             for s in settings.stations
         ]
@@ -80,18 +85,26 @@ async def provision(engine: AsyncEngine, settings: Settings) -> None:
             await connection.execute(t.terminal_evses.insert(), served)
 
 
-async def _password_hashes(engine: AsyncEngine, settings: Settings) -> dict[str, str | None]:
-    """The hash per station: the stored one where the password is the same (hashing is slow on purpose)."""
+async def _stored(engine: AsyncEngine) -> dict[str, Any]:
+    """What provisioning has to mind of the stations that are known, by identity."""
+    c = t.stations.c
+    query = select(c.station_id, c.password_hash, c.password_configured, c.password_pending, c.security_profile)
     async with reading(engine) as connection:
-        rows = await connection.execute(select(t.stations.c.station_id, t.stations.c.password_hash))
-        stored = {row.station_id: row.password_hash for row in rows}
-    hashes: dict[str, str | None] = {}
-    for station in settings.stations:
-        known = stored.get(station.station_id)
-        if station.password is None:
-            hashes[station.station_id] = known
-            continue
-        password = station.password.get_secret_value()
-        same = known is not None and await verify_password(password, known)
-        hashes[station.station_id] = known if same else await hash_password(password)
-    return hashes
+        return {row.station_id: row for row in await connection.execute(query)}
+
+
+async def _password(station: StationSettings, known: Any) -> dict[str, str | None]:
+    """The columns of a station's password.
+
+    The settings' password is taken over when it is new or another than before. Otherwise the one it has stays: it may
+    have been rotated since. Hashing is slow on purpose, so nothing is hashed twice.
+    """
+    kept = {name: getattr(known, name, None) for name in ("password_hash", "password_configured", "password_pending")}
+    if station.password is None:
+        return kept
+    password = station.password.get_secret_value()
+    applied = kept["password_configured"] or kept["password_hash"]
+    if applied is not None and await verify_password(password, applied):
+        return kept | {"password_configured": applied}
+    hashed = await hash_password(password)
+    return {"password_hash": hashed, "password_configured": hashed, "password_pending": None}

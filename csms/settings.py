@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -26,6 +26,7 @@ from billing.receipt import Issuer
 from billing.tariff import Tariff, simple_tariff
 from billing.tariff_json import tariff_from_json
 from bridge.families import FAMILIES
+from csms.ocpp_settings import OcppSettings, Section
 from sessions.facts import TokenStatus
 from sessions.session import Policy
 from storage.engine import DatabaseUrlError, async_url
@@ -38,54 +39,7 @@ class SettingsError(Exception):
     """The settings cannot be used; the text says which and why, a line each."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class OcppSettings(_Section):
-    """How stations connect."""
-
-    host: str = Field("0.0.0.0", description="Address to listen on for stations (ws://).")  # noqa: S104 - stations come from outside
-    port: int = Field(9000, ge=0, le=65535, description="Port for stations. 0 takes a free one.")
-    path: str = Field("/ocpp", description="Path prefix; a station connects to `{path}/{station id}`.")
-    unknown_stations: Literal["accept", "hold", "refuse"] = Field(
-        "hold",
-        description=(
-            "What to do with a station nobody configured: `accept` it (and remember the password it came with), "
-            "`hold` it for approval (`tapvolt station approve`), or `refuse` the connection."
-        ),
-    )
-    call_timeout_s: float = Field(
-        30, gt=0, description="Seconds to wait for a station's answer. After that the outcome is unknown, not failed."
-    )
-    ping_interval_s: float = Field(20, gt=0, description="Seconds between websocket pings; an idle line is found dead.")
-    ping_timeout_s: float = Field(20, gt=0, description="Seconds to wait for a pong before the connection is closed.")
-    max_frame_bytes: int = Field(
-        262_144, ge=4096, description="Largest frame taken, bytes. Larger ones close the line."
-    )
-    messages_per_s: float = Field(
-        50,
-        gt=0,
-        description="Sustained messages a second from one station before it waits; a long one counts as one for each "
-        "4 KiB.",
-    )
-    log_frames: bool = Field(
-        True, description="Log every frame; `PATCH /api/v1/stations/{station_id}` says otherwise for one station."
-    )
-    log_frames_s: int = Field(604_800, ge=60, description="How long the frame log is kept, seconds.")
-    configure_stations: bool = Field(
-        True, description="Ask stations for what billing needs (sampling, registers, time-outs) when they boot."
-    )
-    heartbeat_interval_s: int = Field(300, ge=1, description="Heartbeat interval told at boot, seconds.")
-    meter_sample_interval_s: int = Field(
-        60,
-        ge=1,
-        le=900,
-        description="Sampling of the energy register asked of stations, seconds. Longer: earlier stops.",
-    )
-
-
-class HttpSettings(_Section):
+class HttpSettings(Section):
     """How browsers and terminal clouds reach this system."""
 
     host: str = Field("0.0.0.0", description="Address to listen on for HTTP.")  # noqa: S104 - drivers come from outside
@@ -103,7 +57,7 @@ class HttpSettings(_Section):
         return value.rstrip("/")
 
 
-class PayterSettings(_Section):
+class PayterSettings(Section):
     """The terminals' cloud. Without this section terminals are not served."""
 
     base_url: str = Field(description="Where the cloud is: https://cps.mypayter.com/, the test host, or the simulator.")
@@ -133,7 +87,7 @@ class PayterSettings(_Section):
         return value
 
 
-class SessionSettings(_Section):
+class SessionSettings(Section):
     """Timings and bounds of sessions."""
 
     connection_timeout_s: int = Field(
@@ -170,7 +124,7 @@ class SessionSettings(_Section):
     )
 
 
-class IssuerSettings(_Section):
+class IssuerSettings(Section):
     """Who sells the energy: stands on every receipt."""
 
     issuer_id: str = Field(
@@ -189,7 +143,7 @@ class IssuerSettings(_Section):
         return Issuer(**{k: v for k, v in self.model_dump().items() if k != "issuer_id"})
 
 
-class TariffSettings(_Section):
+class TariffSettings(Section):
     """A price. Either the simple fields, or a whole OCPI tariff under `ocpi`."""
 
     tariff_id: str = Field(description="Name, as EVSEs refer to it. Never reuse one with other content.")
@@ -237,7 +191,7 @@ class TariffSettings(_Section):
         )
 
 
-class EvseSettings(_Section):
+class EvseSettings(Section):
     """One EVSE of a station."""
 
     evse_id: int = Field(ge=1, description="Number at the station (1.6: the connector's).")
@@ -248,13 +202,22 @@ class EvseSettings(_Section):
     )
 
 
-class StationSettings(_Section):
+class StationSettings(Section):
     """A charging station that may connect."""
 
     station_id: str = Field(
         min_length=1, max_length=48, description="Its identity: the last part of its URL, its user name."
     )
-    password: SecretStr | None = Field(None, description="HTTP Basic password, 16 or more characters. Secret.")
+    password: SecretStr | None = Field(
+        None,
+        description="HTTP Basic password, 16 or more characters; a rotated one stays until this one changes. Secret.",
+    )
+    security_profile: int = Field(
+        0,
+        ge=0,
+        le=3,
+        description="Number of the least security profile it may use, 1 to 3; 0: any. Never lowers what it has.",
+    )
     evses: tuple[EvseSettings, ...] = Field((), description="Its EVSEs.")
 
     @field_validator("password")
@@ -265,7 +228,7 @@ class StationSettings(_Section):
         return value
 
 
-class TerminalSettings(_Section):
+class TerminalSettings(Section):
     """A payment terminal and the EVSEs it serves."""
 
     serial: str = Field(min_length=1, max_length=40, description="The terminal's serial number.")
@@ -282,7 +245,7 @@ class TerminalSettings(_Section):
         return value
 
 
-class IdTokenSettings(_Section):
+class IdTokenSettings(Section):
     """An RFID card that may charge."""
 
     id_token: str = Field(min_length=1, max_length=36, description="The token, as the station reads it.")

@@ -137,6 +137,7 @@ def _type(annotation: Any) -> str:
         "Decimal": "decimal",
         "datetime": "date and time with zone",
         "dict": "table",
+        "Path": "file",
     }
     name = getattr(annotation, "__name__", "table")
     return names.get(name, name)

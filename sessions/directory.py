@@ -31,6 +31,9 @@ class StationRecord:
     connected: bool
     epoch: int
     version: str | None = None
+    serial_number: str | None = None  # as it last said
+    security_profile: int = 0  # the least it may come with; 0: any
+    pending_hashes: tuple[str, ...] = ()  # of new passwords that it may come back with, the newest last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +117,10 @@ class StationDirectory(Protocol):
 
     async def register_station(self, station_id: str, admission: Admission, password_hash: str | None) -> None:
         """Write down a station that connected for the first time (policy accept or hold). Idempotent."""
+        ...
+
+    async def adopt_password(self, station_id: str, password_hash: str) -> None:
+        """The station came with a new password: it is its password now, and all others are void."""
         ...
 
     async def token_status(self, id_token: str, now: datetime) -> TokenStatus:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import and_, or_, select
+import orjson
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.payment import Payment
@@ -39,6 +40,9 @@ class SqlDirectory:
             connected=row.connected,
             epoch=row.epoch,
             version=row.version,
+            serial_number=row.serial_number,
+            security_profile=row.security_profile,
+            pending_hashes=tuple(orjson.loads(row.password_pending)) if row.password_pending else (),
         )
 
     async def register_station(self, station_id: str, admission: Admission, password_hash: str | None) -> None:
@@ -51,6 +55,12 @@ class SqlDirectory:
                 seen_at=self._clock.now(),
             )
             await connection.execute(insert.on_conflict_do_nothing(index_elements=["station_id"]))
+
+    async def adopt_password(self, station_id: str, password_hash: str) -> None:
+        """See `StationDirectory.adopt_password`."""
+        values = {"password_hash": password_hash, "password_pending": None}
+        async with writing(self._engine) as connection:
+            await connection.execute(update(t.stations).where(t.stations.c.station_id == station_id).values(values))
 
     async def token_status(self, id_token: str, now: datetime) -> TokenStatus:
         """See `StationDirectory.token_status`."""

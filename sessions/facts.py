@@ -97,6 +97,7 @@ class StationConnected(StationFact):
 
     version: str  # negotiated subprotocol: "ocpp1.6" | "ocpp2.0.1" | "ocpp2.1"
     remote_address: str = ""
+    security_profile: int = 0  # 1, 2, 3; 0 in facts from before it was known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -140,6 +140,7 @@ stations = Table(
     Column("site", String(60)),
     # The least security profile (1, 2, 3) it may come with; 0: any. It only ever rises by itself.
     Column("security_profile", Integer, nullable=False, server_default="0"),
+    Column("password_configured", Text),  # hash of the settings' password that was last taken over
     Column("password_pending", Text),  # JSON array of hashes: new passwords it may come back with
     Column("log_frames", Boolean),  # NULL: as the settings say
     Column("boot_status", String(12)),

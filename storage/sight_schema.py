@@ -32,6 +32,7 @@ connections = Table(
     Column("version", String(12), nullable=False),
     Column("node", String(64)),
     Column("remote_address", String(64), nullable=False),
+    Column("security_profile", Integer, nullable=False, server_default="0"),  # it came with
     Column("opened_at", UtcDateTime, nullable=False),
     Column("closed_at", UtcDateTime),  # NULL: open
     Column("reason", String(200)),

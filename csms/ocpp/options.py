@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
+
+from csms.ocpp.tls import KeyPair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OcppOptions:
-    """Seconds, bytes, messages a second. See `csms.settings.OcppSettings` for what each one does."""
+    """Seconds, bytes, messages a second. See `csms.ocpp_settings.OcppSettings` for what each one does."""
 
     host: str = "127.0.0.1"
+    plain: bool = True
     port: int = 0
+    tls_port: int | None = None
+    mutual_tls_port: int | None = None
+    certificates: tuple[KeyPair, ...] = ()
+    trusted: tuple[Path, ...] = ()
+    organisation: str = ""
     path: str = "/ocpp"
     unknown_stations: Literal["accept", "hold", "refuse"] = "hold"
     call_timeout_s: float = 30
@@ -28,3 +37,5 @@ class OcppOptions:
     connection_timeout_s: int = 120
     password_failures: int = 5  # wrong passwords for one station from one address before it has to wait
     password_wait_s: float = 30
+    address_failures: int = 50  # of all stations from one address, before that address has to wait
+    address_forgive_s: float = 5  # one of them is forgiven after this: a site whose one station fails for ever goes on

@@ -1,19 +1,16 @@
-"""The stations' door: who may come in, which version they speak, which socket is theirs."""
+"""The stations' doors, one per security profile: which version they speak, which socket is theirs."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import http
 import logging
-import re
 import secrets
-import time
+import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from http import HTTPStatus
 from typing import Any
-from urllib.parse import unquote
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
@@ -22,16 +19,15 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from csms.ocpp.connection import Connection, Note, nobody
-from csms.ocpp.credentials import hash_password, verify_password
 from csms.ocpp.dialect import StationContext
+from csms.ocpp.doorkeeper import MUTUAL_TLS, PLAIN, TLS, Doorkeeper, Handshake, Refusal
 from csms.ocpp.options import OcppOptions
+from csms.ocpp.tls import TlsDoor
 from csms.ocpp.versions import DIALECTS
 from sessions import facts
-from sessions.directory import Admission, Inbox, StationDirectory
+from sessions.directory import Inbox, StationDirectory
 
 log = logging.getLogger(__name__)
-
-_IDENTITY = re.compile(r"[A-Za-z0-9*\-_=:+|@.]{1,48}")  # identifierString, OCPP-J 2.0.1 part 4 §3.1.1
 
 
 class _Discreet(logging.LoggerAdapter[logging.Logger]):
@@ -50,12 +46,6 @@ class _Discreet(logging.LoggerAdapter[logging.Logger]):
         super().log(level, msg, *args, **kwargs)
 
 
-@dataclass(slots=True)
-class _Failures:
-    count: int = 0
-    until: float = 0.0
-
-
 class OcppServer:
     """Listens for stations; knows the live connection of each."""
 
@@ -72,25 +62,48 @@ class OcppServer:
         self._directory = directory
         self._clock = clock
         self._note = note
-        self._server: Server | None = None
+        self._doorkeeper = Doorkeeper(options, directory, clock)
+        self._doors: dict[int, Server] = {}
+        #: The doors with TLS, by security profile, once started.
+        self.tls: dict[int, TlsDoor] = {}
         self.connections: dict[str, Connection] = {}
         self._sockets: dict[str, ServerConnection] = {}
-        self._failures: dict[tuple[str, str], _Failures] = {}  # by station and address
 
     @property
     def port(self) -> int:
-        """The port stations connect to."""
-        if self._server is None:
-            return self.options.port
-        return int(next(iter(self._server.sockets)).getsockname()[1])
+        """The port for stations without TLS (security profile 1); the one of the settings while it is closed."""
+        return self.ports.get(PLAIN, self.options.port)
+
+    @property
+    def ports(self) -> dict[int, int]:
+        """The ports that are open, by security profile."""
+        return {profile: int(next(iter(door.sockets)).getsockname()[1]) for profile, door in self._doors.items()}
 
     async def start(self) -> None:
-        """Listen. OSError if the port is taken."""
-        self._server = await serve(
+        """Listen. OSError if a port is taken, `TlsError` if the certificates cannot be used."""
+        o = self.options
+        if o.tls_port is not None:
+            self.tls[TLS] = TlsDoor(o.certificates)
+        if o.mutual_tls_port is not None:
+            self.tls[MUTUAL_TLS] = TlsDoor(o.certificates, o.trusted)
+        ports = {PLAIN: o.port if o.plain else None, TLS: o.tls_port, MUTUAL_TLS: o.mutual_tls_port}
+        try:
+            for profile, port in ports.items():
+                if port is not None:
+                    self._doors[profile] = await self._open(profile, port)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _open(self, profile: int, port: int) -> Server:
+        door = self.tls.get(profile)
+        handshake: dict[str, Any] = {"ssl_handshake_timeout": 10, "ssl_shutdown_timeout": 2} if door is not None else {}
+        return await serve(
             self._serve,
             self.options.host,
-            self.options.port,
-            process_request=self._admit,
+            port,
+            ssl=door.context if door is not None else None,
+            process_request=partial(self._admit, profile),
             select_subprotocol=self._negotiate,
             compression=None,  # costs a third of the CPU and 35 KiB a connection
             max_size=self.options.max_frame_bytes,
@@ -99,84 +112,42 @@ class OcppServer:
             close_timeout=2,
             server_header=None,
             logger=_Discreet(logging.getLogger("tapvolt.websockets")),
+            **handshake,
         )
 
     async def stop(self) -> None:
-        """Close every line and the port."""
-        if self._server is not None:
-            for line in self.connections.values():
-                line.close()
-            self._server.close(close_connections=True)
-            await self._server.wait_closed()
+        """Close every line and the ports."""
+        for line in self.connections.values():
+            line.close()
+        for door in self._doors.values():
+            door.close(close_connections=True)
+        for door in self._doors.values():
+            await door.wait_closed()
 
     # --- the handshake ------------------------------------------------------------------------------------------------
 
-    async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+    async def _admit(self, profile: int, connection: ServerConnection, request: Request) -> Response | None:
         """None to let it in; a refusal says why."""
+        tls: ssl.SSLObject | None = connection.transport.get_extra_info("ssl_object")
+        shake = Handshake(
+            path=request.path,
+            headers=request.headers,
+            address=str(connection.remote_address[0]) if connection.remote_address else "",
+            profile=profile,
+            certificate=tls.getpeercert(binary_form=True) if tls is not None else None,
+        )
         try:
-            return await self._judge(connection, request)
+            admitted = await self._doorkeeper.judge(shake)
+        except Refusal as refusal:
+            return _refuse(refusal.status, refusal.reason)
         except Exception:
             log.exception("a station's handshake could not be judged")
-            return _refuse(http.HTTPStatus.SERVICE_UNAVAILABLE, "stations cannot be looked up now; try again later")
-
-    async def _judge(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Identity from the path, password from HTTP Basic (security profile 1)."""
-        identity = self._identity(request.path)
-        if identity is None:
-            return _refuse(http.HTTPStatus.NOT_FOUND, f"connect to {self.options.path}/<station id>")
-        offered = [p.strip() for value in request.headers.get_all("Sec-WebSocket-Protocol") for p in value.split(",")]
-        if not any(version in offered for version in DIALECTS):
-            spoken = ", ".join(DIALECTS)
-            return _refuse(http.HTTPStatus.BAD_REQUEST, f"no OCPP version in common; this system speaks {spoken}")
-        # By address too: whoever knows a station's name must not be able to lock that station out.
-        guesser = (identity, str(connection.remote_address[0]) if connection.remote_address else "")
-        if self._must_wait(guesser):
-            return _refuse(http.HTTPStatus.TOO_MANY_REQUESTS, "too many wrong passwords; try again later")
-        basic = _basic(request.headers)
-        station, introduced = await self._directory.station(identity), False
-        if station is None:
-            if self.options.unknown_stations == "refuse":
-                return _refuse(http.HTTPStatus.NOT_FOUND, "this station is not known here")
-            accept = self.options.unknown_stations == "accept"
-            # Trust on first use: the password it came with is its password from now on.
-            hashed = await hash_password(basic[1]) if basic and basic[0] == identity else None
-            await self._directory.register_station(identity, Admission.ACCEPTED if accept else Admission.HELD, hashed)
-            station = await self._directory.station(identity)
-            # Of two that come first at once, one set the password; the other has to know it.
-            introduced = station is not None and station.password_hash == hashed
-        if station is not None and station.password_hash is not None and not introduced:
-            known = basic is not None and basic[0] == identity
-            if not known or basic is None or not await verify_password(basic[1], station.password_hash):
-                self._failed(guesser)
-                log.warning("station %s: wrong or missing password", identity)
-                return _refuse(http.HTTPStatus.UNAUTHORIZED, "wrong or missing password for this station")
-            self._failures.pop(guesser, None)
-        if station is None or station.admission is Admission.REFUSED:
-            return _refuse(http.HTTPStatus.FORBIDDEN, "this station is refused")
-        connection.username = identity
-        connection.held = station.admission is Admission.HELD  # type: ignore[attr-defined]
+            reason = "stations cannot be looked up now; try again later"
+            return _refuse(HTTPStatus.SERVICE_UNAVAILABLE, reason)
+        connection.username = admitted.identity
+        connection.held = admitted.held  # type: ignore[attr-defined]
+        connection.profile = profile  # type: ignore[attr-defined]
         return None
-
-    def _identity(self, path: str) -> str | None:
-        prefix = self.options.path.rstrip("/") + "/"
-        bare = path.split("?", maxsplit=1)[0]
-        if not bare.startswith(prefix):
-            return None
-        identity = unquote(bare[len(prefix) :])
-        return identity if _IDENTITY.fullmatch(identity) else None
-
-    def _must_wait(self, guesser: tuple[str, str]) -> bool:
-        failures = self._failures.get(guesser)
-        return failures is not None and time.monotonic() < failures.until
-
-    def _failed(self, guesser: tuple[str, str]) -> None:
-        if len(self._failures) > 10_000:
-            self._failures.clear()
-        failures = self._failures.setdefault(guesser, _Failures())
-        failures.count += 1
-        if failures.count >= self.options.password_failures:
-            failures.until = time.monotonic() + self.options.password_wait_s
-            failures.count = 0
 
     def _negotiate(self, _: ServerConnection, offered: object) -> Subprotocol | None:
         names = list(offered) if isinstance(offered, list | tuple) else []
@@ -211,6 +182,7 @@ class OcppServer:
                 station_id=identity,
                 version=dialect.version,
                 remote_address=remote,
+                security_profile=int(getattr(socket, "profile", 0)),
             )
         )
         line.epoch = connected.epoch or 0
@@ -263,24 +235,11 @@ class OcppServer:
             log.exception("station %s: its disconnection could not be written", ctx.station_id)
 
 
-def _basic(headers: Headers) -> tuple[str, str] | None:
-    """User name and password of HTTP Basic; None if there are none that can be read."""
-    given = headers.get_all("Authorization")
-    scheme, _, encoded = given[0].partition(" ") if len(given) == 1 else ("", "", "")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        user, colon, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except ValueError:  # no base64, no ASCII, no UTF-8
-        return None
-    return (user, password) if colon else None
-
-
-def _refuse(status: http.HTTPStatus, reason: str) -> Response:
+def _refuse(status: HTTPStatus, reason: str) -> Response:
     body = f"{reason}\n".encode()
     headers = Headers(
         [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body))), ("Connection", "close")]
     )
-    if status is http.HTTPStatus.UNAUTHORIZED:
+    if status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Basic realm="OCPP", charset="UTF-8"'
     return Response(int(status), status.phrase, headers, body)

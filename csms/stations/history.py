@@ -37,6 +37,7 @@ async def keep_connected(
                 "version": fact.version,
                 "node": row.node,
                 "remote_address": fact.remote_address[:64],
+                "security_profile": fact.security_profile,
                 "opened_at": now,
             }
         )

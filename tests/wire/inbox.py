@@ -120,6 +120,10 @@ class MemoryDirectory:
         if station_id not in self.stations:
             self.add(station_id, password_hash, admission)
 
+    async def adopt_password(self, station_id: str, password_hash: str) -> None:
+        """The station's new password."""
+        self.stations[station_id] = replace(self.stations[station_id], password_hash=password_hash, pending_hashes=())
+
     async def token_status(self, id_token: str, now: datetime) -> TokenStatus:
         """The token's standing."""
         assert now.tzinfo is not None

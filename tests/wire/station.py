@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 import logging
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -122,9 +123,9 @@ class Central:
         self.stations = OcppStationPort(self.server)
         self._lines = AsyncExitStack()
 
-    def url(self, path: str) -> str:
-        """The address of ``path`` under the server's own."""
-        return f"ws://127.0.0.1:{self.server.port}/ocpp/{path}"
+    def url(self, path: str, profile: int = 1) -> str:
+        """The address of ``path`` at the door of a security profile."""
+        return f"{'ws' if profile == 1 else 'wss'}://127.0.0.1:{self.server.ports[profile]}/ocpp/{path}"
 
     async def connect(
         self,
@@ -132,13 +133,19 @@ class Central:
         *versions: str,
         authorization: str | None = None,
         register: bool = True,
+        profile: int = 1,
+        tls: ssl.SSLContext | None = None,
     ) -> Station:
-        """Connect a station; by default one that is on file, accepted and without a password."""
+        """Connect a station; by default one that is on file, accepted and without a password.
+
+        ``profile``: at which door; ``tls``: what it brings to the doors 2 and 3.
+        """
         if register and path not in self.directory.stations:
             self.directory.add(path)
         socket = await self._lines.enter_async_context(
             connect(
-                self.url(path),
+                self.url(path, profile),
+                ssl=tls,
                 subprotocols=[Subprotocol(version) for version in versions or ("ocpp1.6",)],
                 additional_headers={"Authorization": authorization} if authorization is not None else None,
                 compression=None,

@@ -57,7 +57,7 @@ async def raw_handshake(central: Central, *headers: bytes, path: bytes = b"/ocpp
         (("ocpp1.6", "ocpp2.0.1"), "ocpp2.0.1"),
         (("ocpp2.0.1", "ocpp1.6"), "ocpp2.0.1"),
         (("ocpp1.6",), "ocpp1.6"),
-        (("ocpp2.1", "ocpp1.6"), "ocpp1.6"),
+        (("ocpp2.1", "ocpp1.6"), "ocpp2.1"),
     ],
 )
 async def test_the_newest_version_in_common_is_spoken(central: Central, offered: tuple[str, ...], spoken: str) -> None:
@@ -72,7 +72,7 @@ async def test_the_newest_version_in_common_is_spoken(central: Central, offered:
 async def test_no_version_in_common_is_said(central: Central, offered: str) -> None:
     central.directory.add("CP1")
     reason = await refusal(central, "CP1", offered)
-    assert reason == "400 no OCPP version in common; this system speaks ocpp2.0.1, ocpp1.6"
+    assert reason == "400 no OCPP version in common; this system speaks ocpp2.1, ocpp2.0.1, ocpp1.6"
     assert not central.inbox.facts
 
 

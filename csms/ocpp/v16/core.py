@@ -26,6 +26,7 @@ from csms.ocpp.message import Asked, Messages
 from csms.ocpp.options import OcppOptions
 from csms.ocpp.vendors import status_of
 from csms.stations.availability import AvailabilityChanged
+from csms.stations.security_profile import SecurityProfileAsked
 from sessions import facts
 from sessions.commands import StartCharging
 from sessions.facts import ChargingState, EvseStatus, Fact, Sample, TokenStatus
@@ -33,6 +34,7 @@ from sessions.facts import ChargingState, EvseStatus, Fact, Sample, TokenStatus
 messages = Messages("Core")
 
 _OCCUPIED = EvseStatus.OCCUPIED
+_TAKEN = ("Accepted", "RebootRequired")  # a key was changed
 #: 1.6 ChargePointStatus → (2.0.1 connector status, what it says of the charge).
 STATUSES: dict[str, tuple[EvseStatus, ChargingState | None]] = {
     "Available": (EvseStatus.AVAILABLE, None),
@@ -249,7 +251,19 @@ def change_availability(asked: Asked) -> Iterator[Fact]:
         )
 
 
-messages.plain("ChangeConfiguration", "§5.3. Sets one configuration key.")
+@messages.ask("ChangeConfiguration")
+def change_configuration(asked: Asked) -> Iterator[Fact]:
+    """§5.3. Sets one configuration key.
+
+    A station that accepts a higher `SecurityProfile` is held to it once it came with it (whitepaper §5.3).
+    """
+    key, profile = text(asked.request, "key", 50), whole(asked.request, "value")
+    if key.casefold() == "securityprofile" and profile is not None and text(asked.response, "status") in _TAKEN:
+        yield SecurityProfileAsked(
+            key=asked.key("security-profile"), at=asked.now, station_id=asked.station_id, security_profile=profile
+        )
+
+
 messages.plain("ClearCache", "§5.4. Empties the station's authorization cache.")
 messages.plain("DataTransfer", "§5.6. Sends a vendor's own message.")
 messages.plain("GetConfiguration", "§5.8. Reads configuration keys.")

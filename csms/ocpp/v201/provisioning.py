@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from csms.ocpp.dialect import CallsStation, Payload, StationContext, obj, objects, record, stamp, text
-from csms.ocpp.message import Messages
+from collections.abc import Iterator
+
+from csms.ocpp.dialect import CallsStation, Payload, StationContext, obj, objects, record, stamp, text, whole
+from csms.ocpp.message import Asked, Messages
 from csms.ocpp.options import OcppOptions
+from csms.stations.security_profile import SecurityProfileAsked
 from sessions import facts
 
 messages = Messages("B. Provisioning")
@@ -72,5 +75,19 @@ messages.plain("GetBaseReport", "B07. Asks for a report of the device model.")
 messages.plain("GetReport", "B08. Asks for a report by criteria.")
 messages.plain("GetVariables", "B06. Reads variables.")
 messages.plain("Reset", "B11, B12. Restarts the station or an EVSE.")
-messages.plain("SetNetworkProfile", "B09. Writes a connection profile.")
+
+
+@messages.ask("SetNetworkProfile")
+def set_network_profile(asked: Asked) -> Iterator[facts.Fact]:
+    """B09. Writes a connection profile.
+
+    A station that accepts one with a higher security profile is held to it once it came with it (A05).
+    """
+    profile = whole(obj(asked.request, "connectionData"), "securityProfile")
+    if profile is not None and text(asked.response, "status") == "Accepted":
+        yield SecurityProfileAsked(
+            key=asked.key("security-profile"), at=asked.now, station_id=asked.station_id, security_profile=profile
+        )
+
+
 messages.plain("SetVariables", "B05. Writes variables.")

@@ -110,6 +110,7 @@ class ConnectionShown(Shown):
     epoch: int
     version: str
     remote_address: str
+    security_profile: int
     opened_at: datetime
     closed_at: datetime | None
     reason: str | None

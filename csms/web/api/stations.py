@@ -111,17 +111,24 @@ async def get_station(call: ApiCall) -> StationWithEvses:
 
 
 @resource.operation(
-    "PATCH", "/stations/{station_id}", role=Role.OPERATOR, body=StationEdit, answers={200: StationWithEvses}
+    "PATCH",
+    "/stations/{station_id}",
+    role=Role.OPERATOR,
+    body=StationEdit,
+    answers={200: StationWithEvses},
+    errors=(409,),
 )
 async def edit_station(call: ApiCall) -> StationWithEvses:
     """Decide about a station: admission, site, security profile, logging.
 
-    Admission takes effect with its next BootNotification or connection.
+    Admission takes effect with its next BootNotification or connection, a security profile with its next connection.
     """
     changes = call.body.model_dump(exclude_unset=True)
     for name in ("admission", "security_profile"):
         if name in changes and changes[name] is None:
             raise Problem(422, f"{name} cannot be null.")
+    if changes.get("security_profile", 0) > max(call.api.ocpp.ports, default=0):
+        raise Problem(409, "No port is open for this security profile: set ocpp.tls or ocpp.mutual_tls first.")
     if changes:
         mine = t.stations.c.station_id == call.path["station_id"]
         async with writing(call.api.engine) as connection:

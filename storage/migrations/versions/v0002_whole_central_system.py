@@ -16,6 +16,7 @@ def upgrade() -> None:
     with op.batch_alter_table("stations") as stations:
         stations.add_column(sa.Column("site", sa.String(length=60), nullable=True))
         stations.add_column(sa.Column("security_profile", sa.Integer(), server_default="0", nullable=False))
+        stations.add_column(sa.Column("password_configured", sa.Text(), nullable=True))
         stations.add_column(sa.Column("password_pending", sa.Text(), nullable=True))
         stations.add_column(sa.Column("log_frames", sa.Boolean(), nullable=True))
     with op.batch_alter_table("id_tokens") as id_tokens:
