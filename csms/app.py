@@ -23,12 +23,14 @@ from csms.ocpp.tls import KeyPair, TlsError
 from csms.provision import provision
 from csms.settings import PayterSettings, Settings, SettingsError
 from csms.stations.calls import CallDoer, CallStation, Waiters
+from csms.stations.file_store import FileStore
 from csms.stations.frame_log import FrameLog
 from csms.stations.history import close_what_a_crash_left
 from csms.stations.nouns import keepers
 from csms.web.api.api import Api, problems
 from csms.web.health import health_routes
 from csms.web.receipts import ReceiptPages
+from csms.web.uploads import StationFiles
 from sessions.clock import Clock, SystemClock
 from sessions.directory_sql import SqlDirectory
 from sessions.doers import Doers
@@ -85,12 +87,21 @@ class App:
             retry_delay_s=retry_delay_s,
         )
         doers.add(CallStation, CallDoer(self.service, self.stations, self.clock.now, self._waiters))
+        self.files = FileStore(
+            self.engine,
+            self.clock.now,
+            folder=settings.files.folder,
+            max_bytes=settings.files.max_bytes,
+            keep=timedelta(days=settings.files.keep_days),
+        )
         self.api = Api(
             engine=self.engine,
             service=self.service,
             ocpp=self.ocpp,
             waiters=self._waiters,
             frame_log=self.frame_log,
+            files=self.files,
+            link_lifetime=timedelta(hours=settings.files.link_lifetime_h),
             now=self.clock.now,
             public_url=self.public_url,
         )
@@ -120,6 +131,7 @@ class App:
         await close_what_a_crash_left(self.engine, self.settings.node, self.clock.now())
         await self.service.start()
         await self.frame_log.start()
+        await self.files.start()
         try:
             await self.ocpp.start()
         except OSError as error:
@@ -138,6 +150,7 @@ class App:
         await self.frame_log.stop()  # live followers are told the end, so that HTTP need not wait for them
         if self._http is not None:
             await self._http.cleanup()
+        await self.files.stop()
         await self.outbox.stop()
         if self.bridge is not None:
             await self.bridge.stop()
@@ -149,6 +162,7 @@ class App:
         routes: Sequence[web.RouteDef] = [
             *health_routes(self.engine),
             *ReceiptPages(self.engine, self.clock).routes(),
+            *StationFiles(self.engine, self.service, self.files, self.clock.now).routes(),
             *(self.bridge.routes() if self.bridge else ()),
             *self.api.routes(),
         ]

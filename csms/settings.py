@@ -57,6 +57,22 @@ class HttpSettings(Section):
         return value.rstrip("/")
 
 
+class FileSettings(Section):
+    """Files: logs that stations upload, firmware that they download. Stations reach them under `http.public_url`."""
+
+    folder: Path = Field(Path("var/files"), description="Where they lie; made when the first file comes.")
+    max_bytes: int = Field(536_870_912, ge=1024, description="Largest file taken, bytes.")
+    keep_days: int = Field(
+        90, ge=1, le=36_500, description="How long uploads are kept, days. Firmware stays until it is deleted."
+    )
+    link_lifetime_h: float = Field(
+        72,
+        gt=0,
+        le=87_600,
+        description="Hours for which a station may use its link to upload or download.",
+    )
+
+
 class PayterSettings(Section):
     """The terminals' cloud. Without this section terminals are not served."""
 
@@ -274,6 +290,7 @@ class Settings(BaseSettings):
     )
     ocpp: OcppSettings = OcppSettings()
     http: HttpSettings = HttpSettings()
+    files: FileSettings = FileSettings()
     payter: PayterSettings | None = None
     sessions: SessionSettings = SessionSettings()
     issuer: IssuerSettings = IssuerSettings()

@@ -1,4 +1,4 @@
-"""What must not be written down: secrets by their field's name, or by the name they stand beside; card numbers."""
+"""What must not be written down: secrets by their field's name, or by the name they stand beside, or in an address."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 from typing import Any
 
 _SECRET = re.compile(r"password|secret|passphrase|private|authorization_?key|api_?key|\bpin\b", re.IGNORECASE)
+#: In an address: the user's part, and what makes a link of this system's unguessable.
+_IN_ADDRESS = re.compile(r"(?<=://)[^/@\s\"']+(?=@)|(?<=/uploads/)[A-Za-z0-9_-]{43}|(?<=/firmware/)[A-Za-z0-9_-]{43}")
 _NAMES = ("key", "name", "variable")
 _VALUES = ("value", "attributeValue")
 MASK = "**********"
@@ -21,7 +23,12 @@ def masked(value: Any) -> Any:
         }
     if isinstance(value, list):
         return [masked(item) for item in value]
-    return value
+    return masked_address(value) if isinstance(value, str) else value
+
+
+def masked_address(text: str) -> str:
+    """``text`` without the secrets of addresses in it: a user's password, an upload link's token."""
+    return _IN_ADDRESS.sub(MASK, text)
 
 
 def names_a_secret(value: Any) -> bool:
@@ -33,4 +40,4 @@ def names_a_secret(value: Any) -> bool:
 
 def may_hold_a_secret(text: str) -> bool:
     """A quick look before a text is taken apart."""
-    return _SECRET.search(text) is not None
+    return _SECRET.search(text) is not None or _IN_ADDRESS.search(text) is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -165,10 +166,12 @@ async def bench(database_url: str, **overrides: Any) -> AsyncIterator[Bench]:
     }
     for section, value in overrides.items():
         values[section] = values.get(section, {}) | value if isinstance(value, dict) else value
-    async with running(load_settings(None, **values)) as app, ClientSession() as http:
-        _, token = await create_token(app.engine, "test", Role.ADMIN, datetime.now(UTC))
-        made = Bench(app, http, token)
-        try:
-            yield made
-        finally:
-            await made.close()
+    with tempfile.TemporaryDirectory(prefix="tapvolt-files-") as folder:
+        values["files"] = {"folder": folder} | values.get("files", {})
+        async with running(load_settings(None, **values)) as app, ClientSession() as http:
+            _, token = await create_token(app.engine, "test", Role.ADMIN, datetime.now(UTC))
+            made = Bench(app, http, token)
+            try:
+                yield made
+            finally:
+                await made.close()

@@ -21,6 +21,7 @@ UNITS = {
     "_s": ("second",),
     "_min": ("minute",),
     "_h": ("hour",),
+    "_days": ("days",),
     "_bytes": ("bytes",),
     "_kw": ("(kw)", " kw"),
     "_w": (" in w",),

@@ -10,6 +10,7 @@ def _status(action: str, *states: str) -> Example:
     return Example(
         action,
         {"status": states[0]},
+        facts=("TransferProgressed",),
         broken=(
             ("wrong type", {"status": 5}, "TypeConstraintViolation"),
             ("not of the list", {"status": "Sideways"}, "PropertyConstraintViolation"),
@@ -229,7 +230,13 @@ V201 = (
         {"status": "UnknownVendorId"},
         {"vendorId": "v" * 300},
     ),
-    strict("FirmwareStatusNotification", {"status": "Installed", "requestId": 1}, "status", {"status": 5}),
+    strict(
+        "FirmwareStatusNotification",
+        {"status": "Installed", "requestId": 1},
+        "status",
+        {"status": 5},
+        facts=("TransferProgressed",),
+    ),
     strict(
         "Get15118EVCertificate",
         {"iso15118SchemaVersion": "urn:iso:15118:2", "action": "Install", "exiRequest": "ZXhp"},
@@ -253,7 +260,13 @@ V201 = (
         answer={"currentTime": "2026-11-23T12:00:00.000Z"},
         broken=(("extra field", {"colour": "red"}, None),),
     ),
-    strict("LogStatusNotification", {"status": "Uploaded", "requestId": 1}, "status", {"requestId": "1"}),
+    strict(
+        "LogStatusNotification",
+        {"status": "Uploaded", "requestId": 1},
+        "status",
+        {"requestId": "1"},
+        facts=("TransferProgressed",),
+    ),
     Example(
         "MeterValues",
         {"evseId": 1, "meterValue": [_SAMPLED_201]},
@@ -323,7 +336,13 @@ V201 = (
         None,
         {"reportData": [{**_VARIABLE, "variableAttribute": [{"value": "v" * 2600}]}]},
     ),
-    strict("PublishFirmwareStatusNotification", {"status": "Published"}, "status", {"status": 5}),
+    strict(
+        "PublishFirmwareStatusNotification",
+        {"status": "Published"},
+        "status",
+        {"status": 5},
+        facts=("TransferProgressed",),
+    ),
     strict(
         "ReportChargingProfiles",
         {"requestId": 1, "chargingLimitSource": "CSO", "evseId": 1, "chargingProfile": [_PROFILE]},

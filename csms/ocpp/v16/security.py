@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from csms.ocpp.dialect import Payload, StationContext, record
-from csms.ocpp.message import Messages
+from csms.ocpp.message import Asked, Messages
+from csms.ocpp.transfers import firmware_answered, log_answered, progressed
+from csms.stations.transfers import TransferKind
+from sessions.facts import Fact
 
 messages = Messages("Security")
 
 
 @messages.answer("LogStatusNotification")
 async def log_status_notification(ctx: StationContext, payload: Payload) -> Payload:
-    """Keeps what the station said."""
-    await record(ctx, "LogStatusNotification", payload)
-    return {}
+    """N01. Follows an upload of a log to its end."""
+    return await progressed(ctx, TransferKind.LOG, payload)
 
 
 @messages.answer("SecurityEventNotification")
@@ -24,9 +28,8 @@ async def security_event_notification(ctx: StationContext, payload: Payload) -> 
 
 @messages.answer("SignedFirmwareStatusNotification")
 async def signed_firmware_status_notification(ctx: StationContext, payload: Payload) -> Payload:
-    """Keeps what the station said."""
-    await record(ctx, "SignedFirmwareStatusNotification", payload)
-    return {}
+    """L01. Follows an update with signed firmware to its end."""
+    return await progressed(ctx, TransferKind.FIRMWARE, payload)
 
 
 @messages.answer("SignCertificate")
@@ -40,6 +43,16 @@ messages.plain("CertificateSigned", "A02. Hands the station its signed certifica
 messages.plain("DeleteCertificate", "M04. Removes an installed certificate.")
 messages.plain("ExtendedTriggerMessage", "Asks the station to send a message now, the security ones included.")
 messages.plain("GetInstalledCertificateIds", "M03. Lists installed certificates.")
-messages.plain("GetLog", "N01. Asks the station to upload a log.")
 messages.plain("InstallCertificate", "M05. Installs a root certificate.")
-messages.plain("SignedUpdateFirmware", "L01. Asks the station to install signed firmware.")
+
+
+@messages.ask("GetLog")
+def ask_for_log(asked: Asked) -> Iterator[Fact]:
+    """N01. Asks the station to upload a log."""
+    yield from log_answered(asked)
+
+
+@messages.ask("SignedUpdateFirmware")
+def signed_update_firmware(asked: Asked) -> Iterator[Fact]:
+    """L01. Asks the station to install signed firmware; an update under way may give way to it."""
+    yield from firmware_answered(asked)

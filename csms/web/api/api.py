@@ -7,7 +7,7 @@ import importlib.metadata
 import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 
 import orjson
@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from csms.ocpp.server import OcppServer
 from csms.stations.calls import Waiters
+from csms.stations.file_store import FileStore
 from csms.stations.frame_log import FrameLog
 from csms.web import api as resources
 from csms.web.api import openapi
@@ -27,13 +28,18 @@ from sessions.service import Service
 
 @dataclass(slots=True, kw_only=True)
 class Api:
-    """What operations work with. ``now``: the clock; ``public_url``: how the outside reaches this system."""
+    """What operations work with.
+
+    ``now``: the clock; ``public_url``: how the outside reaches this system; ``link_lifetime``: of stations' file links.
+    """
 
     engine: AsyncEngine
     service: Service
     ocpp: OcppServer
     waiters: Waiters
     frame_log: FrameLog
+    files: FileStore
+    link_lifetime: timedelta
     now: Callable[[], datetime]
     public_url: str
 

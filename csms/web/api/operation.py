@@ -62,6 +62,18 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "The display message's number.",
         "example": 1,
     },
+    "transfer_id": {
+        "type": "string",
+        "pattern": r"^trf_[0-9a-f]{24}$",
+        "description": "As it was answered.",
+        "example": "trf_0123456789abcdef01234567",
+    },
+    "image_id": {
+        "type": "string",
+        "pattern": r"^img_[0-9a-f]{24}$",
+        "description": "As it was answered.",
+        "example": "img_0123456789abcdef01234567",
+    },
     "token_id": {
         "type": "string",
         "pattern": r"^[0-9a-f]{12}$",
@@ -138,7 +150,10 @@ H = TypeVar("H", bound=Callable[[ApiCall], Awaitable[Any]])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One method of one path. ``body``: a model, or ``dict`` for any JSON object. ``answers``: success → model."""
+    """One method of one path. ``body``: a model, or ``dict`` for any JSON object. ``answers``: success → model.
+
+    ``takes_file``: the body is a file, which the handler reads from the request itself.
+    """
 
     tag: str
     method: str
@@ -149,6 +164,7 @@ class Operation:
     answers: Mapping[int, Any]
     errors: frozenset[int]
     edits: bool
+    takes_file: bool
     content_type: str
     handler: Handler
 
@@ -169,6 +185,7 @@ class Operation:
         common |= {400} if self.query is not None or self.body is not None else set()
         common |= {404} if self.parameters else set()
         common |= {413, 415, 422} if self.body is not None else set()
+        common |= {413} if self.takes_file else set()
         common |= {412, 428} if self.edits else set()
         return frozenset({*self.answers, *self.errors, *common})
 
@@ -191,6 +208,7 @@ class Resource:
         body: Any = None,
         errors: tuple[int, ...] = (),
         edits: bool = False,
+        takes_file: bool = False,
         content_type: str = "application/json",
     ) -> Callable[[H], H]:
         """Enter a function. ``edits``: wants If-Match. ``content_type``: of the answer, where it is no JSON."""
@@ -207,6 +225,7 @@ class Resource:
                     answers=answers,
                     errors=frozenset(errors),
                     edits=edits,
+                    takes_file=takes_file,
                     content_type=content_type,
                     handler=handler,
                 )

@@ -14,6 +14,7 @@ from csms.ocpp.schemas import request_problems
 from csms.ocpp.versions import DIALECTS
 from csms.stations import calls
 from csms.stations.calls import ENDED, CallState
+from csms.stations.masking import masked
 from csms.web.api.access import Role
 from csms.web.api.operation import PREFIX, ApiCall, Reply, Resource, Shown
 from csms.web.api.paging import Page, PageQuery, fetch_page
@@ -31,7 +32,7 @@ class CommandShown(Shown):
     command_id: str
     station_id: str
     action: str
-    request: dict[str, Any]
+    request: dict[str, Any] = Field(description="Its payload; secrets are masked.")
     state: CallState = Field(
         description="queued → sent → accepted, refused or timed_out; offline: not sent, the station was not connected."
     )
@@ -99,14 +100,19 @@ async def carry_out(call: ApiCall, station_id: str, action: str, payload: dict[s
         await call.api.service.submit(
             calls.request(station_id, action, payload, by=call.caller.actor, now=call.now, command_id=command_id)
         )
-        try:
-            async with asyncio.timeout(wait_s):
-                await ended.wait()
-        except TimeoutError:
-            pass
+        await at_most(ended, wait_s)
     shown = await _command(call, command_id)
     location = {"Location": f"{PREFIX}/commands/{command_id}"}
     return Reply(shown, 200 if shown.state in ENDED else 202, location)
+
+
+async def at_most(ended: asyncio.Event, wait_s: float) -> None:
+    """Wait until it has ended, or ``wait_s``."""
+    try:
+        async with asyncio.timeout(wait_s):
+            await ended.wait()
+    except TimeoutError:
+        pass
 
 
 @resource.get("/commands/{command_id}", CommandShown)
@@ -140,6 +146,6 @@ async def _command(call: ApiCall, command_id: str) -> CommandShown:
 
 def _shown(row: Any) -> CommandShown:
     values = {name: getattr(row, name) for name in CommandShown.model_fields}
-    values["request"] = orjson.loads(row.request)
+    values["request"] = masked(orjson.loads(row.request))
     values["response"] = orjson.loads(row.response) if row.response else None
     return CommandShown(**values)
