@@ -67,7 +67,7 @@ async def provision(engine: AsyncEngine, settings: Settings) -> None:
             for n, place in enumerate(s.evses)
         ]
         tokens = [
-            {"id_token": s.id_token.upper(), "status": s.status.value, "expires_at": s.expires_at}
+            {"id_token": s.id_token.upper(), "status": s.status.value} | s.model_dump(exclude={"id_token", "status"})
             for s in settings.id_tokens
         ]
         for table, key, rows in (

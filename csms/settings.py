@@ -267,6 +267,16 @@ class IdTokenSettings(Section):
     id_token: str = Field(min_length=1, max_length=36, description="The token, as the station reads it.")
     status: TokenStatus = Field(TokenStatus.ACCEPTED, description="Accepted, Blocked, Expired or Invalid.")
     expires_at: datetime | None = Field(None, description="When it expires (with a zone).")
+    token_type: str | None = Field(None, max_length=20, description="OCPP 2.0.1 type, such as ISO14443.")
+    group_id: str | None = Field(
+        None,
+        min_length=1,
+        max_length=36,
+        description="Its group: members may stop each other's charges. 1.6: 20 at most.",
+    )
+    master_pass: bool = Field(False, description="It may stop any charge, and start none.")
+    concurrent: bool = Field(True, description="It may charge at several EVSEs at once.")
+    label: str | None = Field(None, max_length=80, description="Whose it is.")
 
 
 class Settings(BaseSettings):

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from sessions.facts import EvseStatus, Fact, TokenStatus
+from sessions.tokens import TokenRecord
 
 
 class Admission(StrEnum):
@@ -84,7 +85,7 @@ class Outcome:
     """What became of a submitted fact, after its commit.
 
     ``duplicate``: the key was known; the other fields are then the first one's. ``transaction_id``: the session's
-    (allotted in the commit for 1.6). ``token_status``: how to answer an id token in the message. ``total_minor``: the
+    (allotted in the commit for 1.6). ``token_status``: how the session's own ``id_token`` stands. ``total_minor``: the
     cost so far or final, incl. VAT, None where there is no tariff (0 = free, to be sent). ``limit_minor``: the cost at
     which a running transaction must end, where its station has not yet said that it will end it there by itself.
     """
@@ -93,6 +94,7 @@ class Outcome:
     session_id: str | None = None
     transaction_id: str | None = None
     token_status: TokenStatus | None = None
+    id_token: str = ""
     total_minor: int | None = None
     currency: str | None = None
     ended: bool = False
@@ -123,8 +125,8 @@ class StationDirectory(Protocol):
         """The station came with a new password: it is its password now, and all others are void."""
         ...
 
-    async def token_status(self, id_token: str, now: datetime) -> TokenStatus:
-        """The id token's standing; card sessions' one-time tags that wait for their transaction are Accepted."""
+    async def token(self, id_token: str) -> TokenRecord:
+        """The id token as kept, `UNKNOWN` if it is not; one-time tokens whose charge is to begin or runs are good."""
         ...
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import orjson
 from sqlalchemy import and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -12,9 +10,10 @@ from billing.payment import Payment
 from billing.price_text import describe_price
 from sessions.clock import Clock
 from sessions.directory import Admission, ArmRecord, ArmState, StationRecord, TerminalEvse, TerminalRecord
-from sessions.facts import EvseStatus, TokenStatus
-from sessions.rows import insert_for, load_tariffs
+from sessions.facts import EvseStatus
+from sessions.rows import insert_for, load_tariffs, token_record
 from sessions.tables import CLAIMING, RUNNING, Charging
+from sessions.tokens import ONE_TIME, UNKNOWN, TokenRecord
 from storage import schema as t
 from storage.engine import reading, writing
 
@@ -62,21 +61,19 @@ class SqlDirectory:
         async with writing(self._engine) as connection:
             await connection.execute(update(t.stations).where(t.stations.c.station_id == station_id).values(values))
 
-    async def token_status(self, id_token: str, now: datetime) -> TokenStatus:
-        """See `StationDirectory.token_status`."""
+    async def token(self, id_token: str) -> TokenRecord:
+        """See `StationDirectory.token`."""
         folded = id_token.upper()
         async with reading(self._engine) as connection:
             row = (await connection.execute(select(t.id_tokens).where(t.id_tokens.c.id_token == folded))).first()
             if row is not None:
-                if row.expires_at is not None and row.expires_at <= now:
-                    return TokenStatus.EXPIRED
-                return TokenStatus(row.status)
+                return token_record(row)
             live = [state.value for state in (*CLAIMING, *RUNNING)]
             one_time = select(t.sessions.c.session_id).where(
                 t.sessions.c.id_token == folded, t.sessions.c.charging.in_(live), t.sessions.c.origin != "unauthorised"
             )
             found = (await connection.execute(one_time.limit(1))).first()
-        return TokenStatus.ACCEPTED if found else TokenStatus.UNKNOWN
+        return ONE_TIME if found else UNKNOWN
 
     async def terminals(self) -> tuple[TerminalRecord, ...]:
         """All terminals."""

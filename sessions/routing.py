@@ -20,6 +20,7 @@ from sessions.facts import EvseStatus, Sample, TokenStatus
 from sessions.session import Origin, Policy, Session
 from sessions.tables import CLAIMING, RUNNING, Charging
 from sessions.tap import TapRefused, is_free, meaning
+from sessions.tokens import UNKNOWN
 from sessions.working_set import ArmRow, StationRow, WorkingSet
 
 #: A start with the same content but for its time is the same start up to here; beyond, the driver came back.
@@ -208,8 +209,12 @@ def _started(c: _Context, fact: facts.TransactionStarted) -> None:
 
 def _open_by_token(c: _Context, fact: facts.TransactionStarted) -> tuple[Session, facts.TransactionStarted]:
     """A transaction we did not start: an RFID session if the token is good, else recorded and stopped."""
-    status = c.ws.tokens.get((fact.id_token or "").upper(), TokenStatus.INVALID)
+    id_token = (fact.id_token or "").upper()
     row = c.ws.evse(fact.station_id, fact.evse_id or 1)
+    # Another transaction at the same EVSE is superseded by this one, so it is no second charge.
+    running = [s for s in c.ws.sessions.values() if s.id_token == id_token and s.charging in RUNNING]
+    elsewhere = any(s.place != row.place and s.origin is not Origin.UNAUTHORISED for s in running)
+    status = c.ws.tokens.get(id_token, UNKNOWN).starts(c.now, elsewhere=elsewhere)
     tariff = c.ws.tariffs.get(row.tariff_id or "")
     good = status is TokenStatus.ACCEPTED
     session = Session(
@@ -223,7 +228,7 @@ def _open_by_token(c: _Context, fact: facts.TransactionStarted) -> tuple[Session
         place=row.place,
         tariff=tariff,
         issuer_id=c.ws.issuer_id,
-        id_token=(fact.id_token or "").upper(),
+        id_token=id_token,
         id_token_type=fact.id_token_type or "",
         token_status=status,
     )

@@ -20,6 +20,7 @@ from sessions.codec import decode, decode_session, encode
 from sessions.directory import Admission, ArmState
 from sessions.facts import ChargingState, EvseStatus, TokenStatus, TransactionStarted
 from sessions.session import Session
+from sessions.tokens import TokenRecord
 from sessions.working_set import ArmRow, EvseRow, StationRow, TerminalRow, WorkingSet
 from storage import schema as t
 
@@ -182,6 +183,7 @@ async def _load_sessions(
         wanted.append(and_(s.open, s.terminal_serial.in_(serials)))
     if tokens and stations:
         wanted.append(and_(s.station_id.in_(stations), s.id_token.in_(tokens)))
+        wanted.append(and_(s.open, s.id_token.in_(tokens)))  # a token may be charging elsewhere
     if payments:
         wanted.append(s.payment_ref.in_(payments))
     if transactions:
@@ -196,7 +198,18 @@ async def _load_sessions(
 
 async def _load_tokens(connection: AsyncConnection, ws: WorkingSet, tokens: set[str]) -> None:
     for row in await connection.execute(select(t.id_tokens).where(t.id_tokens.c.id_token.in_(tokens))):
-        ws.tokens[row.id_token] = TokenStatus(row.status)
+        ws.tokens[row.id_token] = token_record(row)
+
+
+def token_record(row: Any) -> TokenRecord:
+    """A row of `id_tokens`."""
+    return TokenRecord(
+        status=TokenStatus(row.status),
+        expires_at=row.expires_at,
+        group_id=row.group_id,
+        master_pass=row.master_pass,
+        concurrent=row.concurrent,
+    )
 
 
 async def load_tariffs(connection: AsyncConnection) -> dict[str, Tariff]:

@@ -381,6 +381,7 @@ def _outcome(session: Session | None, fact: Fact) -> Outcome:
         session_id=session.session_id,
         transaction_id=session.transaction_id,
         token_status=_token_status(session),
+        id_token=session.id_token,
         total_minor=0 if session.unpaid else cost.total_minor if cost else None,
         currency=session.currency or None,
         ended=session.ended_at is not None,

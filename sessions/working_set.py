@@ -7,9 +7,10 @@ from datetime import datetime
 
 from billing.tariff import Tariff
 from sessions.directory import Admission, ArmState
-from sessions.facts import ChargingState, EvseStatus, TokenStatus, TransactionStarted
+from sessions.facts import ChargingState, EvseStatus, TransactionStarted
 from sessions.session import Place, Session
 from sessions.tables import RUNNING, Charging
+from sessions.tokens import TokenRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +94,7 @@ class WorkingSet:
     terminals: dict[str, TerminalRow] = field(default_factory=dict)
     arms: dict[str, ArmRow] = field(default_factory=dict)
     tariffs: dict[str, Tariff] = field(default_factory=dict)
-    tokens: dict[str, TokenStatus] = field(default_factory=dict)
+    tokens: dict[str, TokenRecord] = field(default_factory=dict)
     issuer_id: str = ""
     next_transaction: int = 0
     taken_transactions: set[str] = field(default_factory=set)  # above `next_transaction`, and not allotted by us

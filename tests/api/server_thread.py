@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tests.conformance.bench import bench
+from tests.wire.station import Station
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,13 @@ class Served:
     token: str
 
 
+async def refuse_all(station: Station) -> None:
+    """Answer whatever the system asks: nobody is to wait for a station that is silent."""
+    while True:
+        call = await station.next_call(patience_s=None)
+        await station.send(4, call[1], "NotSupported", "", {})
+
+
 @contextmanager
 def served(database_url: str) -> Iterator[Served]:
     """The bench, from start to stop; station CS1 has connected once, so its version is known."""
@@ -27,10 +35,11 @@ def served(database_url: str) -> Iterator[Served]:
 
     async def serve() -> None:
         async with bench(database_url) as made:
-            await made.connect()
+            answering = asyncio.create_task(refuse_all(await made.connect()))
             found.append(Served(f"http://127.0.0.1:{made.app.http_port}", made.token))
             started.set()
             await asyncio.to_thread(stop.wait)
+            answering.cancel()
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),), name="system")
     thread.start()

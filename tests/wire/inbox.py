@@ -6,12 +6,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 from typing import TypeVar
 
 from sessions import facts
 from sessions.directory import Admission, Outcome, StationRecord
 from sessions.facts import TokenStatus
+from sessions.tokens import TokenRecord
 
 F = TypeVar("F")
 
@@ -124,7 +124,6 @@ class MemoryDirectory:
         """The station's new password."""
         self.stations[station_id] = replace(self.stations[station_id], password_hash=password_hash, pending_hashes=())
 
-    async def token_status(self, id_token: str, now: datetime) -> TokenStatus:
-        """The token's standing."""
-        assert now.tzinfo is not None
-        return self.tokens.get(id_token.upper(), TokenStatus.UNKNOWN)
+    async def token(self, id_token: str) -> TokenRecord:
+        """The token as kept."""
+        return TokenRecord(status=self.tokens.get(id_token.upper(), TokenStatus.UNKNOWN))

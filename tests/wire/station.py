@@ -93,10 +93,10 @@ class Station:
             await self._read()
         return self._refusals.popleft()
 
-    async def next_call(self) -> list[Any]:
-        """The next CALL of the central system."""
+    async def next_call(self, patience_s: float | None = 10) -> list[Any]:
+        """The next CALL of the central system. ``patience_s`` None: wait for ever."""
         while not self._calls:
-            await self._read()
+            await self._read(patience_s)
         return self._calls.popleft()
 
     async def closed(self) -> tuple[int, str]:
@@ -107,8 +107,8 @@ class Station:
                     await self.socket.recv()
         return self.socket.close_code or 0, self.socket.close_reason or ""
 
-    async def _read(self) -> None:
-        async with asyncio.timeout(10):
+    async def _read(self, patience_s: float | None = 10) -> None:
+        async with asyncio.timeout(patience_s):
             frame = json.loads(await self.socket.recv())
         {2: self._calls, 5: self._refusals}.get(frame[0], self._answers).append(frame)
 

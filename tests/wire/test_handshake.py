@@ -58,6 +58,8 @@ async def raw_handshake(central: Central, *headers: bytes, path: bytes = b"/ocpp
         (("ocpp2.0.1", "ocpp1.6"), "ocpp2.0.1"),
         (("ocpp1.6",), "ocpp1.6"),
         (("ocpp2.1", "ocpp1.6"), "ocpp2.1"),
+        (("ocpp1.6", "ocpp2.0.1", "ocpp2.1"), "ocpp2.1"),
+        (("ocpp9", "ocpp1.6"), "ocpp1.6"),
     ],
 )
 async def test_the_newest_version_in_common_is_spoken(central: Central, offered: tuple[str, ...], spoken: str) -> None:

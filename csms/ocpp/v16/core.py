@@ -30,6 +30,7 @@ from csms.stations.security_profile import SecurityProfileAsked
 from sessions import facts
 from sessions.commands import StartCharging
 from sessions.facts import ChargingState, EvseStatus, Fact, Sample, TokenStatus
+from sessions.tokens import UNKNOWN, TokenRecord
 
 messages = Messages("Core")
 
@@ -51,10 +52,14 @@ STATUSES: dict[str, tuple[EvseStatus, ChargingState | None]] = {
 _REASONS = {"HardReset": "Reboot", "SoftReset": "Reboot", "UnlockCommand": "Local", "": "Local"}
 
 
-def id_tag_info(status: TokenStatus | None) -> Payload:
+def id_tag_info(status: TokenStatus, record: TokenRecord = UNKNOWN) -> Payload:
     """1.6 idTagInfo: it has no word for an unknown token but Invalid."""
-    known = status if status is not None else TokenStatus.ACCEPTED
-    return {"status": TokenStatus.INVALID.value if known is TokenStatus.UNKNOWN else known.value}
+    info: Payload = {"status": TokenStatus.INVALID.value if status is TokenStatus.UNKNOWN else status.value}
+    if record.group_id:
+        info["parentIdTag"] = record.group_id[:20]
+    if record.expires_at is not None:
+        info["expiryDate"] = stamp(record.expires_at)
+    return info
 
 
 # --- the station to us ------------------------------------------------------------------------------------------------
@@ -92,7 +97,8 @@ async def authorize(ctx: StationContext, payload: Payload) -> Payload:
     id_tag = text(payload, "idTag")
     if not id_tag:
         raise Unusable("idTag is missing")
-    return {"idTagInfo": id_tag_info(await ctx.directory.token_status(id_tag, ctx.now()))}
+    record = await ctx.directory.token(id_tag)
+    return {"idTagInfo": id_tag_info(record.standing(ctx.now()), record)}
 
 
 @messages.answer("StatusNotification", tolerant=True)
@@ -143,7 +149,8 @@ async def start_transaction(ctx: StationContext, payload: Payload) -> Payload:
         )
     )
     transaction_id = int(outcome.transaction_id) if outcome.transaction_id else 0
-    return {"transactionId": transaction_id, "idTagInfo": id_tag_info(outcome.token_status)}
+    status = outcome.token_status or TokenStatus.ACCEPTED
+    return {"transactionId": transaction_id, "idTagInfo": id_tag_info(status, await ctx.directory.token(id_tag))}
 
 
 @messages.answer("StopTransaction", tolerant=True)
@@ -154,7 +161,7 @@ async def stop_transaction(ctx: StationContext, payload: Payload) -> Payload:
     id_tag = text(payload, "idTag")
     content = [payload.get("transactionId"), payload.get("timestamp"), payload.get("meterStop"), id_tag]
     reason = text(payload, "reason", 20)
-    await ctx.submit(
+    outcome = await ctx.submit(
         facts.TransactionEnded(
             key=content_key("stop", ctx.station_id, content),
             at=ctx.now(),
@@ -170,13 +177,11 @@ async def stop_transaction(ctx: StationContext, payload: Payload) -> Payload:
     )
     if not id_tag:
         return {}
-    return {"idTagInfo": id_tag_info(await _stop_status(ctx, id_tag))}
-
-
-async def _stop_status(ctx: StationContext, id_tag: str) -> TokenStatus:
-    """The tag that stopped it: a card session's own is spent by now, and was good."""
-    status = await ctx.directory.token_status(id_tag, ctx.now())
-    return TokenStatus.ACCEPTED if status is TokenStatus.UNKNOWN else status
+    # The tag that stopped it: a one-time token is spent by now, and was good.
+    record = await ctx.directory.token(id_tag)
+    own = id_tag.upper() == outcome.id_token or outcome.session_id is None
+    status = record.standing(ctx.now())
+    return {"idTagInfo": id_tag_info(TokenStatus.ACCEPTED if own and status is TokenStatus.UNKNOWN else status, record)}
 
 
 @messages.answer("MeterValues", tolerant=True)
@@ -246,7 +251,7 @@ def change_availability(asked: Asked) -> Iterator[Fact]:
             evse_id=asked.request["connectorId"],
             connector_id=0,
             operative=asked.request["type"] == "Operative",
-            scheduled=asked.response["status"] == "Scheduled",
+            scheduled=text(asked.response, "status") == "Scheduled",
             requested_by=asked.requested_by,
         )
 

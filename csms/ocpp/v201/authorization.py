@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from csms.ocpp.dialect import Payload, StationContext, Unusable, obj, text
+from csms.ocpp.dialect import Payload, StationContext, Unusable, obj, stamp, text
 from csms.ocpp.message import Messages
 from sessions.facts import TokenStatus
+from sessions.tokens import TokenRecord
 
 messages = Messages("C. Authorization")
 
@@ -18,7 +19,18 @@ async def authorize(ctx: StationContext, payload: Payload) -> Payload:
     id_token = text(token, "idToken")
     if not id_token:
         raise Unusable("idToken is missing")
-    return {"idTokenInfo": {"status": (await ctx.directory.token_status(id_token, ctx.now())).value}}
+    record = await ctx.directory.token(id_token)
+    return {"idTokenInfo": id_token_info(record.standing(ctx.now()), record)}
+
+
+def id_token_info(status: TokenStatus, record: TokenRecord) -> Payload:
+    """C09, C16: with its group, so that the station lets others of the group, or the master pass, stop the charge."""
+    info: Payload = {"status": status.value}
+    if record.group_id:
+        info["groupIdToken"] = {"idToken": record.group_id[:36], "type": "Central"}
+    if record.expires_at is not None:
+        info["cacheExpiryDateTime"] = stamp(record.expires_at)
+    return info
 
 
 messages.plain("ClearCache", "C11. Empties the station's authorization cache.")

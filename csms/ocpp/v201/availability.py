@@ -52,6 +52,6 @@ def change_availability(asked: Asked) -> Iterator[Fact]:
             evse_id=evse.get("id", 0),
             connector_id=evse.get("connectorId", 0),
             operative=asked.request["operationalStatus"] == "Operative",
-            scheduled=asked.response["status"] == "Scheduled",
+            scheduled=text(asked.response, "status") == "Scheduled",
             requested_by=asked.requested_by,
         )

@@ -40,7 +40,7 @@ async def notify_display_messages(ctx: StationContext, payload: Payload) -> Payl
 def set_display_message(asked: Asked) -> Iterator[Fact]:
     """O01, O02, O06. Puts a message on the display; an accepted one replaces the one of its id."""
     message = _message(obj(asked.request, "message"))
-    if asked.response.get("status") == "Accepted" and message is not None:
+    if text(asked.response, "status") == "Accepted" and message is not None:
         yield DisplayMessageSet(
             key=asked.key("display-set"), at=asked.now, station_id=asked.station_id, message=message
         )
@@ -59,14 +59,14 @@ def clear_display_message(asked: Asked) -> Iterator[Fact]:
 def get_display_messages(asked: Asked) -> Iterator[Fact]:
     """O03, O04. Asks for the configured messages; they come as NotifyDisplayMessages."""
     unfiltered = not {"id", "priority", "state"} & set(asked.request)
-    if unfiltered and asked.response.get("status") == "Accepted":
+    if unfiltered and text(asked.response, "status") == "Accepted":
         yield AllDisplayMessagesAsked(
             key=asked.key("display-asked"),
             at=asked.now,
             station_id=asked.station_id,
             request_id=asked.request["requestId"],
         )
-    if unfiltered and asked.response.get("status") == "Unknown":
+    if unfiltered and text(asked.response, "status") == "Unknown":
         yield NoDisplayMessages(key=asked.key("display-none"), at=asked.now, station_id=asked.station_id)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from billing.money import to_major
 from csms.ocpp.dialect import Payload, StationContext, Unusable, content_key, obj, objects, stamped, text, whole
 from csms.ocpp.message import Asked, Messages
+from csms.ocpp.v201.authorization import id_token_info
 from csms.ocpp.v201.meter_values import samples
 from sessions import facts
 from sessions.directory import Outcome
@@ -21,7 +22,7 @@ messages = Messages("E. Transactions")
 async def transaction_event(ctx: StationContext, payload: Payload) -> Payload:
     """E01–E15. One frame, one fact; some stations always send seqNo 0, so time and samples are part of its key."""
     fact = await read_event(ctx, payload)
-    return event_answer(fact, payload, await ctx.submit(fact))
+    return await event_answer(ctx, fact, payload, await ctx.submit(fact))
 
 
 async def read_event(ctx: StationContext, payload: Payload) -> facts.TransactionFact:
@@ -62,12 +63,16 @@ async def read_event(ctx: StationContext, payload: Payload) -> facts.Transaction
     return facts.TransactionEnded(**common, reason=text(info, "stoppedReason", 30) or "Local")
 
 
-def event_answer(fact: facts.TransactionFact, payload: Payload, outcome: Outcome) -> Payload:
+async def event_answer(ctx: StationContext, fact: facts.TransactionFact, payload: Payload, outcome: Outcome) -> Payload:
     """E01.FR.11: the token's standing if one was sent. I02, I03: the cost; 0.00 is free, omitted is not (I03.FR.03)."""
     answer: Payload = {}
-    if obj(payload, "idToken"):
-        status = outcome.token_status or TokenStatus.ACCEPTED
-        answer["idTokenInfo"] = {"status": status.value}
+    token = obj(payload, "idToken")
+    id_token = text(token, "idToken")
+    if id_token or token.get("type") == "NoAuthorization":
+        record = await ctx.directory.token(id_token)
+        own = outcome.session_id is None or not id_token or id_token.upper() == outcome.id_token
+        status = outcome.token_status or TokenStatus.ACCEPTED if own else record.standing(ctx.now())
+        answer["idTokenInfo"] = id_token_info(status, record)
     if not isinstance(fact, facts.TransactionStarted) and outcome.total_minor is not None and outcome.currency:
         answer["totalCost"] = float(to_major(outcome.total_minor, outcome.currency))  # a JSON number; not reckoned with
     return answer

@@ -27,7 +27,7 @@ async def transaction_event(ctx: StationContext, payload: Payload) -> Payload:
         receipt_token=secrets.token_urlsafe(24),
     )
     outcome = await ctx.submit(fact)
-    return event_answer(fact, payload, outcome) | _limit(fact, outcome)
+    return await event_answer(ctx, fact, payload, outcome) | _limit(fact, outcome)
 
 
 def _limit(fact: facts.TransactionFact, outcome: Outcome) -> Payload:

@@ -55,6 +55,12 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "As it was answered.",
         "example": "cmd_0123456789abcdef01234567",
     },
+    "id_token": {
+        "type": "string",
+        "pattern": r"^[A-Za-z0-9*_=:+|@.-]{1,36}$",
+        "description": "The token, as stations read it; case does not matter.",
+        "example": "04A1B2C3",
+    },
     "message_id": {
         "type": "integer",
         "minimum": 0,

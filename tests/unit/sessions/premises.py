@@ -15,6 +15,7 @@ from sessions.directory import Admission, ArmState
 from sessions.facts import TokenStatus
 from sessions.routing import Route, route
 from sessions.session import Policy, Session
+from sessions.tokens import TokenRecord
 from sessions.working_set import ArmRow, EvseRow, StationRow, TerminalRow, WorkingSet
 from tests.unit.sessions.examples import HOLD, T0, TARIFF, at
 
@@ -34,7 +35,10 @@ class Premises:
                 self.ws.evses[name, n] = EvseRow(
                     station_id=name, evse_id=n, label=f"{name}-{n}", tariff_id="kwh", max_power_w=150_000
                 )
-        self.ws.tokens = {"GOOD": TokenStatus.ACCEPTED, "BLOCKED": TokenStatus.BLOCKED}
+        self.ws.tokens = {
+            "GOOD": TokenRecord(status=TokenStatus.ACCEPTED),
+            "BLOCKED": TokenRecord(status=TokenStatus.BLOCKED),
+        }
         self.terminal("P1", serves, touch_screen=touch_screen)
         self.commands: list[Command] = []
 

@@ -68,7 +68,7 @@ def test_a_start_resent_with_other_content_gets_the_same_transaction() -> None:
     [
         ("good", Origin.RFID, TokenStatus.ACCEPTED),
         ("blocked", Origin.UNAUTHORISED, TokenStatus.BLOCKED),
-        ("never heard of", Origin.UNAUTHORISED, TokenStatus.INVALID),
+        ("never heard of", Origin.UNAUTHORISED, TokenStatus.UNKNOWN),
     ],
 )
 def test_a_start_nobody_asked_for_is_a_session_by_its_token(token: str, origin: Origin, status: TokenStatus) -> None:
