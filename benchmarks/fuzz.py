@@ -50,7 +50,7 @@ def main() -> int:
         return 1
     for outcome, count in tally.outcomes.most_common():
         print(f"{count:>10}  {outcome}")
-    print(f"slowest frame {tally.slowest_s * 1000:.1f} ms: {tally.slowest}")
+    print(f"slowest frame: {tally.slowest_s * 1000:.0f} ms of the processor, {tally.slowest}")
     gained = tally.blocks[-1] - tally.blocks[0]
     print(f"blocks of memory: {tally.blocks[0]} after a tenth, {tally.blocks[-1]} at the end")
     if gained > MORE_BLOCKS:
