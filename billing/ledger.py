@@ -22,6 +22,7 @@ class Account(StrEnum):
     HOLD = "hold"  # memo: reserved on drivers' cards and not resolved yet
     HOLD_CONTRA = "hold_contra"  # memo: the other side of HOLD
     ACQUIRER = "acquirer"  # receivable: captured, not paid out yet
+    STATION_ACQUIRER = "station_acquirer"  # receivable: collected by stations' own terminals, not paid out yet
     REVENUE = "revenue"  # sales without VAT
     VAT_PAYABLE = "vat_payable"  # owed to the tax authority
     WRITTEN_OFF = "written_off"  # memo: delivered, and never collected
@@ -37,6 +38,7 @@ class Kind(StrEnum):
     RELEASE = "release"
     WRITE_OFF = "write_off"
     UNEXPLAINED = "unexplained"
+    SETTLEMENT = "settlement"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +94,27 @@ def capture(held_minor: int, cost: Cost, currency: str) -> EntrySet:
         raise ValueError("A cost of zero is not captured; release the hold.")
     if cost.total_minor > held_minor:
         raise ValueError(f"Cannot capture {cost.total_minor} of a hold of {held_minor} {currency}.")
-    sale = (
-        Entry(Account.ACQUIRER, cost.total_minor, currency),
-        Entry(Account.REVENUE, -cost.net_minor, currency),
-        Entry(Account.VAT_PAYABLE, -cost.vat_minor, currency),
-    )
     resolved = _transfer(Account.HOLD_CONTRA, Account.HOLD, cost.total_minor, currency)
-    return EntrySet(Kind.CAPTURE, resolved + tuple(entry for entry in sale if entry.amount_minor))
+    return EntrySet(Kind.CAPTURE, resolved + _sale(Account.ACQUIRER, cost))
+
+
+def _sale(receivable: Account, cost: Cost) -> tuple[Entry, ...]:
+    sale = (
+        Entry(receivable, cost.total_minor, cost.currency),
+        Entry(Account.REVENUE, -cost.net_minor, cost.currency),
+        Entry(Account.VAT_PAYABLE, -cost.vat_minor, cost.currency),
+    )
+    return tuple(entry for entry in sale if entry.amount_minor)
+
+
+def settlement(cost: Cost) -> EntrySet:
+    """The station's own terminal collected the cost; there was no hold of ours. Zero posts nothing."""
+    return EntrySet(Kind.SETTLEMENT, _sale(Account.STATION_ACQUIRER, cost))
+
+
+def unexplained_settlement(amount_minor: int, currency: str) -> EntrySet:
+    """The station's own terminal collected what our bill does not explain: the reason is in suspense."""
+    return EntrySet(Kind.UNEXPLAINED, _transfer(Account.STATION_ACQUIRER, Account.SUSPENSE, amount_minor, currency))
 
 
 def unexplained(amount_minor: int, still_held_minor: int, currency: str) -> EntrySet:

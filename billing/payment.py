@@ -13,6 +13,7 @@ from enum import StrEnum
 class Payment(StrEnum):
     """Where the money stands. `docs/states.md` draws the table below."""
 
+    AT_STATION = "at_station"  # the station's own terminal collects; its settlement is awaited
     NONE = "none"  # nothing to pay with a card: RFID, operator, free tariff
     AUTHORISING = "authorising"  # the provider has been, or is about to be, asked for a hold
     UNKNOWN = "unknown"  # nobody knows whether a hold stands: look it up
@@ -47,6 +48,11 @@ _P, _E = Payment, PaymentEvent
 
 #: state → event → next state. A pair that is not here changes nothing (a late or repeated event).
 PAYMENT_TABLE: dict[Payment, dict[PaymentEvent, Payment]] = {
+    _P.AT_STATION: {
+        _E.CAPTURE_CONFIRMED: _P.CAPTURED,
+        _E.CAPTURE_FAILED: _P.WRITTEN_OFF,
+        _E.RELEASE_CONFIRMED: _P.RELEASED,
+    },
     _P.NONE: {_E.AUTHORISE: _P.AUTHORISING},
     _P.AUTHORISING: {
         _E.HOLD_CONFIRMED: _P.HELD,

@@ -35,6 +35,16 @@ class Issuer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Buyer:
+    """The company a receipt is for, as it was told; nobody has looked it up. ``country``: as it was told."""
+
+    name: str = ""
+    address: tuple[str, ...] = ()
+    country: str = ""
+    vat_number: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CardPayment:
     """What the terminal and its provider told of the card and the payment. There is no PAN: only a masked one.
 
@@ -66,7 +76,8 @@ class SalesDocument:
     ``held_minor``; for a credit note it is what is paid back, and ``refers_to`` is the number of the sale.
     ``provisional``: settled on the last trusted reading, the station's final one may follow. ``flags``: what a person
     should look at. ``signed_meter_data``: the station's signed records, verbatim. ``payment`` None: nothing was paid
-    with a card. Raises ``ValueError`` for a document that contradicts itself.
+    with a card. ``collected_at_station``: the station's own terminal took the money, so there was no hold of ours.
+    ``buyer``: the company it is for. Raises ``ValueError`` for a document that contradicts itself.
     """
 
     session_id: str
@@ -90,6 +101,8 @@ class SalesDocument:
     provisional: bool = False
     flags: tuple[str, ...] = ()
     signed_meter_data: tuple[str, ...] = ()
+    collected_at_station: bool = False
+    buyer: Buyer | None = None
 
     def __post_init__(self) -> None:
         for name in ("started_at", "ended_at", "issued_at"):
@@ -109,6 +122,9 @@ class SalesDocument:
         if self.kind is DocumentKind.CREDIT_NOTE:
             if not self.refers_to:
                 raise ValueError("A credit note must name the receipt it refers to.")
+        elif self.collected_at_station:
+            if self.held_minor or self.released_minor:
+                raise ValueError("What the station's own terminal collected was not held here.")
         elif self.charged_minor + self.released_minor > self.held_minor:
             raise ValueError(
                 f"Charged {self.charged_minor} and released {self.released_minor} exceed the {self.held_minor} held."
@@ -144,12 +160,15 @@ class SalesDocument:
             "flags": list(self.flags),
             "signed_meter_data": list(self.signed_meter_data),
             "url": self.url,
+            "collected_at_station": self.collected_at_station,
+            "buyer": None if self.buyer is None else asdict(self.buyer) | {"address": list(self.buyer.address)},
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> SalesDocument:
         """A document from its JSON object. Raises ``KeyError`` for a missing key, ``ValueError`` as the class does."""
         issuer = dict(data["issuer"])
+        buyer = data.get("buyer")  # receipts of earlier versions have none
         return cls(
             kind=DocumentKind(data["kind"]),
             number=data["number"],
@@ -172,4 +191,6 @@ class SalesDocument:
             flags=tuple(data["flags"]),
             signed_meter_data=tuple(data["signed_meter_data"]),
             url=data["url"],
+            collected_at_station=data.get("collected_at_station", False),
+            buyer=None if buyer is None else Buyer(**buyer | {"address": tuple(buyer["address"])}),
         )

@@ -11,7 +11,7 @@ from billing.cost import Adjustment, CostLine
 from billing.money import format_money, format_number
 from billing.pan import mask
 from billing.price_text import currency_name, format_price
-from billing.receipt import CardPayment, DocumentKind, SalesDocument
+from billing.receipt import Buyer, CardPayment, DocumentKind, SalesDocument
 from billing.tariff import Dimension
 from billing.words import words
 
@@ -102,6 +102,8 @@ def _payment_note(document: SalesDocument, language: str) -> str:
 
     if document.kind is DocumentKind.CREDIT_NOTE:
         return text["refund_explained"].format(charged=money(document.charged_minor))
+    if document.collected_at_station:
+        return text["paid_at_station"].format(charged=money(document.charged_minor))
     if document.held_minor == 0:
         return text["nothing_to_pay"]
     if document.charged_minor == 0:
@@ -132,6 +134,14 @@ def _card_rows(payment: CardPayment | None, language: str) -> tuple[Row, ...]:
         (text["psp_reference"], payment.psp_reference),
     )
     return tuple(row for row in rows if row[1])
+
+
+def _buyer_rows(buyer: Buyer | None, language: str) -> tuple[Row, ...]:
+    if buyer is None:
+        return ()
+    text = words(language)
+    told = ", ".join(part for part in (buyer.name, *buyer.address, buyer.country) if part)
+    return (text["buyer"], told), (text["buyer_vat_number"], buyer.vat_number)
 
 
 def _notes(document: SalesDocument, language: str) -> tuple[str, ...]:
@@ -166,6 +176,7 @@ def receipt_view(document: SalesDocument, language: str) -> ReceiptView:
         (text["number"], document.number or text["not_issued"]),
         (text["issued_at"], issued_at),
         (text["refers_to"], document.refers_to or ""),
+        *_buyer_rows(document.buyer, language),
     )
     charge_rows = (
         (text["station"], document.station_label),
@@ -178,6 +189,8 @@ def receipt_view(document: SalesDocument, language: str) -> ReceiptView:
     )
     if document.kind is DocumentKind.CREDIT_NOTE:
         payment_rows: tuple[Row, ...] = ((text["refunded"], money(document.charged_minor)),)
+    elif document.collected_at_station:
+        payment_rows = ((text["charged"], money(document.charged_minor)),)
     else:
         payment_rows = (
             (text["held"], money(document.held_minor)),

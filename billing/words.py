@@ -23,6 +23,8 @@ _WORDS: dict[str, dict[str, str]] = {
     "vat_number": {"en": "VAT number", "nb": "MVA-nummer"},
     "email": {"en": "E-mail", "nb": "E-post"},
     "phone": {"en": "Phone", "nb": "Telefon"},
+    "buyer": {"en": "Buyer", "nb": "Kjøper"},
+    "buyer_vat_number": {"en": "Buyer's VAT number", "nb": "Kjøpers MVA-nummer"},
     "seller": {"en": "Seller", "nb": "Selger"},
     # the charge
     "charging": {"en": "Charging", "nb": "Lading"},
@@ -90,6 +92,10 @@ _WORDS: dict[str, dict[str, str]] = {
     "refund_explained": {
         "en": "We pay back {charged} to your card, which can take days.",
         "nb": "Vi betaler tilbake {charged} til kortet ditt; det kan ta noen dager.",
+    },
+    "paid_at_station": {
+        "en": "You paid {charged} at the charging station's own terminal.",
+        "nb": "Du betalte {charged} på ladestasjonens egen terminal.",
     },
     "nothing_to_pay": {"en": "There was nothing to pay.", "nb": "Det var ingenting å betale."},
     # notes

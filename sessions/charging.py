@@ -23,6 +23,7 @@ from sessions.dangling import (
     silent,
     waited_for_end,
 )
+from sessions.direct import settlement_missing
 from sessions.session import Origin, Session
 from sessions.tables import OVER, RUNNING, Charging, ChargingEvent
 from sessions.work import Work
@@ -260,5 +261,7 @@ def deadline(w: Work, fact: facts.DeadlineReached) -> None:
             waited_for_end(w)
         case Timer.SILENCE:
             silent(w)
+        case Timer.SETTLEMENT:
+            settlement_missing(w)
         case Timer.SETTLE:
             settle(w)

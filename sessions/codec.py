@@ -15,6 +15,7 @@ from sessions import commands, facts
 from sessions.commands import Command
 from sessions.facts import Fact
 from sessions.session import Session
+from sessions.settlement import SettlementNotified
 
 T = TypeVar("T")
 
@@ -43,7 +44,7 @@ def decode_session(text: str) -> Session:
 #: Every fact and command that can be stored, by the name it is stored under.
 _KINDS: dict[str, type[Any]] = {
     kind.__name__: kind for union in (facts.AnyFact, commands.AnyCommand) for kind in get_args(union)
-}
+} | {SettlementNotified.__name__: SettlementNotified}
 
 
 def register(kind: type[T]) -> type[T]:

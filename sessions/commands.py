@@ -23,6 +23,7 @@ class Timer(StrEnum):
     HOLD_ENDING = "hold_ending"  # the hold is about to expire: stop while it can still be captured
     LOST_END = "lost_end"  # evidence says that the charge is over, and nobody told its end
     SILENCE = "silence"  # nothing was heard of a charge without a hold for long
+    SETTLEMENT = "settlement"  # the station never said what became of the payment at its own terminal
     SETTLE = "settle"  # the station never told the end: settle on the last trusted reading, provisionally
 
 

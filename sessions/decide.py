@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from billing.payment import Payment, PaymentEvent
-from sessions import charging, dangling, facts, limits, settling, tapping
+from sessions import charging, dangling, direct, facts, limits, settlement, settling, tapping
 from sessions.commands import CaptureHold, Message, StartCharging, Timer
 from sessions.cost import cost_so_far
-from sessions.session import Decision, Policy, Session
+from sessions.session import Decision, Origin, Policy, Session
 from sessions.settling import release
 from sessions.tables import Charging, ChargingEvent
 from sessions.work import Work
@@ -26,6 +26,7 @@ def decide(session: Session, fact: facts.Fact, now: datetime, policy: Policy) ->
     work = Work(s=session, now=now, policy=policy)
     if isinstance(fact, facts.TransactionFact):
         limits.told(work, fact)
+        direct.authorised(work, fact)
     handler = _HANDLERS.get(type(fact))
     if handler is not None:
         handler(work, fact)
@@ -122,7 +123,8 @@ def _rule_settle(w: Work) -> bool:
 def _rule_receipt(w: Work) -> bool:
     """Money was taken: a sales document is owed, in this very commit."""
     s = w.s
-    explained = s.cost is not None and 0 < s.captured_minor == s.cost.total_minor <= s.held_minor
+    explained = s.cost is not None and 0 < s.captured_minor == s.cost.total_minor
+    explained = explained and (s.captured_minor <= s.held_minor or s.origin is Origin.DIRECT)
     if s.payment is Payment.CAPTURED and explained and not s.receipt_due:
         w.set(receipt_due=True)
         return True
@@ -147,6 +149,7 @@ JOINT_RULES: tuple[Callable[[Work], bool], ...] = (
     _rule_release,
     _rule_price,
     _rule_settle,
+    direct.rule_settled,
     _rule_receipt,
     _rule_close,
 )
@@ -172,6 +175,7 @@ _HANDLERS: dict[type[facts.Fact], Callable[[Work, Any], None]] = {
     facts.StationConnected: dangling.station_back,
     facts.StationBooted: dangling.station_back,
     facts.StationDisconnected: dangling.station_gone,
+    settlement.SettlementNotified: direct.settlement_notified,
     facts.DeadlineReached: charging.deadline,
     facts.CaptureConfirmed: settling.capture_confirmed,
     facts.CaptureUnanswered: settling.capture_unanswered,

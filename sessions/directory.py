@@ -38,6 +38,14 @@ class StationRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptRecord:
+    """An issued receipt: its number in the issuer's series, and where a driver finds it."""
+
+    number: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TerminalEvse:
     """One EVSE that a terminal serves."""
 
@@ -127,6 +135,18 @@ class StationDirectory(Protocol):
 
     async def token(self, id_token: str) -> TokenRecord:
         """The id token as kept, `UNKNOWN` if it is not; one-time tokens whose charge is to begin or runs are good."""
+        ...
+
+    async def payment_status(self, station_id: str, reference: str) -> TokenStatus:
+        """How a payment reference stands as an id token (2.1 DirectPayment).
+
+        Accepted while its charge is to come or runs, Invalid afterwards. One nobody knows is the station's own
+        terminal's, which has authorised it: Accepted.
+        """
+        ...
+
+    async def receipt(self, session_id: str) -> ReceiptRecord | None:
+        """The session's receipt; None if none is issued yet."""
         ...
 
 

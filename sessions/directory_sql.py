@@ -9,8 +9,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from billing.payment import Payment
 from billing.price_text import describe_price
 from sessions.clock import Clock
-from sessions.directory import Admission, ArmRecord, ArmState, StationRecord, TerminalEvse, TerminalRecord
-from sessions.facts import EvseStatus
+from sessions.directory import (
+    Admission,
+    ArmRecord,
+    ArmState,
+    ReceiptRecord,
+    StationRecord,
+    TerminalEvse,
+    TerminalRecord,
+)
+from sessions.facts import EvseStatus, TokenStatus
 from sessions.rows import insert_for, load_tariffs, token_record
 from sessions.tables import CLAIMING, RUNNING, Charging
 from sessions.tokens import ONE_TIME, UNKNOWN, TokenRecord
@@ -74,6 +82,26 @@ class SqlDirectory:
             )
             found = (await connection.execute(one_time.limit(1))).first()
         return ONE_TIME if found else UNKNOWN
+
+    async def payment_status(self, station_id: str, reference: str) -> TokenStatus:
+        """See `StationDirectory.payment_status`."""
+        s = t.sessions.c
+        told = and_(s.station_id == station_id, s.id_token == reference.upper()[:64])
+        mine = or_(s.payment_ref == reference[:64], told)
+        async with reading(self._engine) as connection:
+            known = [Charging(state) for state in (await connection.execute(select(s.charging).where(mine))).scalars()]
+        live = any(state in CLAIMING | RUNNING for state in known)
+        return TokenStatus.ACCEPTED if live or not known else TokenStatus.INVALID
+
+    async def receipt(self, session_id: str) -> ReceiptRecord | None:
+        """See `StationDirectory.receipt`."""
+        async with reading(self._engine) as connection:
+            query = select(t.receipts.c.document).where(t.receipts.c.session_id == session_id)
+            document = (await connection.execute(query)).scalar()
+        if document is None:
+            return None
+        issued = orjson.loads(document)
+        return ReceiptRecord(number=issued["number"], url=issued["url"])
 
     async def terminals(self) -> tuple[TerminalRecord, ...]:
         """All terminals."""

@@ -161,7 +161,8 @@ class TransactionFact(StationFact):
     allotted in the commit. ``raw`` is the payload as received, kept in the journal.
 
     2.1 only: ``limit_cost`` is the cost, in major units, at which the station says it will end the transaction;
-    ``cost_at_station``: it computes the cost itself; ``receipt_token``: minted by the shell (CSPRNG), used only if a
+    ``cost_at_station``: it computes the cost itself; ``payment_brand``: of the card at its own terminal;
+    ``receipt_token``: minted by the shell (CSPRNG), used only if a
     payment at the station's own terminal opens a session.
     """
 
@@ -179,6 +180,7 @@ class TransactionFact(StationFact):
     trigger: str = ""
     limit_cost: Decimal | None = None
     cost_at_station: bool = False
+    payment_brand: str = ""
     receipt_token: str = ""
     raw: dict[str, Any] | None = None
 

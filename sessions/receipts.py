@@ -6,7 +6,7 @@ from datetime import datetime
 
 from billing.pan import redact_pans
 from billing.receipt import CardPayment, Issuer, SalesDocument
-from sessions.session import Session
+from sessions.session import Origin, Session
 
 #: Registered application provider identifiers (ISO/IEC 7816-5), the first ten characters of an AID.
 _BRANDS = {
@@ -30,8 +30,11 @@ def sales_document(
     session: Session, issuer: Issuer, number: int, issued_at: datetime, public_url: str
 ) -> SalesDocument:
     """Return the receipt of ``session``, numbered. The session must be captured and priced."""
-    if session.cost is None or session.place is None or session.card is None:
+    if session.cost is None or session.place is None:
         raise ValueError(f"Session {session.session_id} is not settled: no receipt can be written.")
+    card, at_station = session.card, session.origin is Origin.DIRECT
+    if card is None and not at_station:
+        raise ValueError(f"Session {session.session_id} was not paid with a card: no receipt can be written.")
     started = session.started_at or session.opened_at
     return SalesDocument(
         number=str(number),
@@ -47,11 +50,11 @@ def sales_document(
         cost=session.cost,
         held_minor=session.held_minor,
         charged_minor=session.captured_minor,
-        released_minor=session.held_minor - session.captured_minor,
+        released_minor=0 if at_station else session.held_minor - session.captured_minor,
         payment=CardPayment(
-            masked_pan=redact_pans(session.card.masked_pan),
-            brand=brand_of(session.authorisation.aid),
-            entry_mode=session.card.ifd,
+            masked_pan=redact_pans(card.masked_pan) if card else "",
+            brand=brand_of(session.authorisation.aid) or session.authorisation.brand,
+            entry_mode=card.ifd if card else "",
             aid=session.authorisation.aid,
             authorisation_code=session.authorisation.authorisation_code,
             terminal_serial=session.terminal_serial or "",
@@ -62,4 +65,6 @@ def sales_document(
         provisional=session.provisional,
         signed_meter_data=session.meter.signed,
         url=f"{public_url}/r/{session.receipt_token}",
+        collected_at_station=at_station,
+        buyer=session.buyer,
     )

@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from billing.payment import Payment
-from sessions import facts, meter
+from sessions import facts, meter, settlement
 from sessions.commands import Command, ConfigureStation, ShowOnTerminal, Timer
 from sessions.directory import Admission, ArmState
 from sessions.facts import EvseStatus, Sample, TokenStatus
-from sessions.session import Origin, Policy, Session
+from sessions.session import Authorisation, Origin, Policy, Session
 from sessions.tables import CLAIMING, RUNNING, Charging
 from sessions.tap import TapRefused, is_free, meaning
 from sessions.tokens import UNKNOWN
@@ -216,14 +216,21 @@ def _open_by_token(c: _Context, fact: facts.TransactionStarted) -> tuple[Session
     elsewhere = any(s.place != row.place and s.origin is not Origin.UNAUTHORISED for s in running)
     status = c.ws.tokens.get(id_token, UNKNOWN).starts(c.now, elsewhere=elsewhere)
     tariff = c.ws.tariffs.get(row.tariff_id or "")
+    paid_there = fact.id_token_type == facts.DIRECT_PAYMENT and bool(fact.receipt_token)
+    if paid_there:  # 2.1 C18: the station's own terminal has authorised it; one payment pays for one transaction
+        status = TokenStatus.INVALID if _known_payment(c, fact.id_token or "") else TokenStatus.ACCEPTED
     good = status is TokenStatus.ACCEPTED
+    direct = paid_there and good
     session = Session(
         session_id=_derived_id(fact),
-        origin=Origin.RFID if good else Origin.UNAUTHORISED,
+        origin=Origin.DIRECT if direct else Origin.RFID if good else Origin.UNAUTHORISED,
         opened_at=c.now,
-        receipt_token=f"none:{_derived_id(fact)}",
+        receipt_token=fact.receipt_token if direct else f"none:{_derived_id(fact)}",
         charging=Charging.ACCEPTED,
-        payment=Payment.NONE,
+        payment=Payment.AT_STATION if direct else Payment.NONE,
+        authorisation=Authorisation(payment_ref=fact.id_token or "", brand=fact.payment_brand[:40])
+        if direct
+        else Authorisation(),
         currency=tariff.currency if tariff else "",
         place=row.place,
         tariff=tariff,
@@ -233,6 +240,20 @@ def _open_by_token(c: _Context, fact: facts.TransactionStarted) -> tuple[Session
         token_status=status,
     )
     return session, replace(fact, token_status=status)
+
+
+def _known_payment(c: _Context, reference: str) -> bool:
+    """Whether a session has, or had, this payment."""
+    token = reference.upper()
+    return any(token in {s.id_token.upper(), s.authorisation.payment_ref.upper()} for s in c.ws.sessions.values())
+
+
+def _settled(c: _Context, fact: settlement.SettlementNotified) -> None:
+    """By the transaction, else by the payment: it may have been given up before a transaction began (2.1 C19)."""
+    here, token = c.ws.at_station(fact.station_id), fact.psp_ref.upper()
+    named = [s for s in here if fact.transaction_id is not None and s.transaction_id == fact.transaction_id]
+    paid = [s for s in here if s.origin is Origin.DIRECT and s.id_token == token]
+    c.to(next(iter((*named, *paid)), None), fact)
 
 
 def _derived_id(fact: facts.TransactionFact) -> str:
@@ -296,6 +317,10 @@ def _updated(c: _Context, fact: facts.TransactionUpdated) -> None:
             charging_state=fact.charging_state,
             samples=(*(_begin_samples(waiting, fact.station_time) if waiting else ()), *fact.samples),
             seq_no=fact.seq_no,
+            limit_cost=fact.limit_cost,
+            cost_at_station=fact.cost_at_station,
+            payment_brand=fact.payment_brand,
+            receipt_token=fact.receipt_token,
         )
         opened, start = _open_by_token(c, start)
         _supersede(c, opened, start)
@@ -443,6 +468,7 @@ _ROUTERS: dict[type[facts.Fact], Callable[[_Context, Any], None]] = {
     facts.TransactionEnded: _ended,
     facts.EnergyMetered: _metered,
     facts.TransactionStatusTold: _status_told,
+    settlement.SettlementNotified: _settled,
     facts.ArmOpened: _arm_opened,
     facts.ArmClosed: _arm_closed,
     facts.CardPresented: _card_presented,

@@ -20,6 +20,7 @@ from sessions.codec import decode, decode_session, encode
 from sessions.directory import Admission, ArmState
 from sessions.facts import ChargingState, EvseStatus, TokenStatus, TransactionStarted
 from sessions.session import Session
+from sessions.settlement import SettlementNotified
 from sessions.tokens import TokenRecord
 from sessions.working_set import ArmRow, EvseRow, StationRow, TerminalRow, WorkingSet
 from storage import schema as t
@@ -51,10 +52,12 @@ async def load(
         if isinstance(fact, facts.CardPresented | facts.ArmClosed):
             arm_ids.add(fact.arm_id)
         if isinstance(fact, facts.TransactionFact) and fact.id_token:
-            tokens.add(fact.id_token.upper())
+            tokens.add(fact.id_token.upper()[:64])
+        if isinstance(fact, SettlementNotified):
+            tokens.add(fact.psp_ref.upper()[:64])
         if isinstance(fact, facts.TransactionFact) and fact.id_token and fact.id_token_type == facts.DIRECT_PAYMENT:
             payments.add(fact.id_token[:64])
-        told = facts.TransactionFact | facts.EnergyMetered | facts.TransactionStatusTold
+        told = facts.TransactionFact | facts.EnergyMetered | facts.TransactionStatusTold | SettlementNotified
         if isinstance(fact, told) and fact.transaction_id:
             transactions.add((fact.station_id, fact.transaction_id))
     taps = {f.serial for f in batch if isinstance(f, facts.CardPresented | facts.EvseChosen)}

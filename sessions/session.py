@@ -9,6 +9,7 @@ from enum import StrEnum
 from billing.cost import Cost
 from billing.ledger import EntrySet
 from billing.payment import RESOLVED, Payment
+from billing.receipt import Buyer
 from billing.tariff import Tariff
 from sessions.commands import Command
 from sessions.facts import ONE_TIME, Card, TokenStatus
@@ -20,6 +21,7 @@ class Origin(StrEnum):
     """Who authorised the charge; a card is one way to pay."""
 
     CARD = "card"
+    DIRECT = "direct"  # a card at the station's own terminal, which also collects (2.1 C18–C23)
     RFID = "rfid"
     OPERATOR = "operator"
     UNAUTHORISED = "unauthorised"  # a transaction nobody allowed: recorded, stopped, never charged
@@ -35,6 +37,7 @@ class Authorisation:
     merchant_reference: str = ""
     terminal_transaction_id: str = ""
     aid: str = ""
+    brand: str = ""  # as told, where no application identifier is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +90,11 @@ class Session:
     captured_minor: int = 0  # what the provider confirmed
     captured_at: datetime | None = None
     look_ups: int = 0
+    settled_minor: int | None = None  # what the station's own terminal collected
+    settled_at: datetime | None = None
+    settlement_awaited: bool = False
+    settlement_refused: str = ""  # why the station's own terminal collected nothing
+    buyer: Buyer | None = None  # the company that the receipt is for
 
     meter: Meter = field(default_factory=Meter)
     started_at: datetime | None = None  # of the transaction, by the station's clock where that can be believed

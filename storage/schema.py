@@ -41,7 +41,7 @@ sessions = Table(
     "sessions",
     metadata,
     Column("session_id", String(40), primary_key=True),
-    Column("origin", String(12), nullable=False),  # card | rfid | operator | unauthorised
+    Column("origin", String(12), nullable=False),  # sessions.session.Origin
     Column("station_id", String(64)),
     Column("evse_id", Integer),
     Column("id_token", String(64)),

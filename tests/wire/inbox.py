@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from sessions import facts
-from sessions.directory import Admission, Outcome, StationRecord
+from sessions.directory import Admission, Outcome, ReceiptRecord, StationRecord
 from sessions.facts import TokenStatus
 from sessions.tokens import TokenRecord
 
@@ -104,6 +104,7 @@ class MemoryDirectory:
     def __init__(self) -> None:
         self.stations: dict[str, StationRecord] = {}
         self.tokens: dict[str, TokenStatus] = {}
+        self.receipts: dict[str, ReceiptRecord] = {}
 
     def add(self, station_id: str, password_hash: str | None = None, admission: Admission = Admission.ACCEPTED) -> None:
         """Put a station on file."""
@@ -127,3 +128,11 @@ class MemoryDirectory:
     async def token(self, id_token: str) -> TokenRecord:
         """The token as kept."""
         return TokenRecord(status=self.tokens.get(id_token.upper(), TokenStatus.UNKNOWN))
+
+    async def payment_status(self, station_id: str, reference: str) -> TokenStatus:
+        """A reference nobody knows is the station's own terminal's."""
+        return self.tokens.get(reference.upper(), TokenStatus.ACCEPTED)
+
+    async def receipt(self, session_id: str) -> ReceiptRecord | None:
+        """The receipt on file."""
+        return self.receipts.get(session_id)

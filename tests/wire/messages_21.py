@@ -47,6 +47,7 @@ V21: tuple[Example, ...] = (
         {"settlementAmount": "12.5"},
         None,
         {"pspRef": "p" * 256},
+        ("SettlementNotified", "ConformanceFound"),
     ),
     strict(
         "OpenPeriodicEventStream",
@@ -65,11 +66,20 @@ V21: tuple[Example, ...] = (
     strict("ReportDERControl", {"requestId": 1}, "requestId", {"tbc": "no"}),
     strict(
         "VatNumberValidation",
-        {"vatNumber": "NO123"},
+        {"vatNumber": "NO 987 654 325 MVA", "evseId": 1},
         "vatNumber",
         {"evseId": "1"},
-        {"vatNumber": "NO123", "status": "Rejected"},
+        {
+            "vatNumber": "NO 987 654 325 MVA",
+            "evseId": 1,
+            "status": "Accepted",
+            "statusInfo": {
+                "reasonCode": "FormatOnly",
+                "additionalInfo": "It has the form of a VAT number; it was not looked up in any register.",
+            },
+        },
         {"vatNumber": "v" * 21},
+        ("VatNumberChecked",),
     ),
 )
 

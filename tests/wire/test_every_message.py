@@ -59,6 +59,7 @@ UNUSABLE = (
     ("ocpp1.6", "StatusNotification-least-connectorId", "§4.9: connectors are numbered from 1, 0 is the station"),
     ("ocpp2.*", "Authorize-empty-idToken.idToken", "an id token is asked about, and there is none"),
     ("ocpp2.0.1", "StatusNotification-least-evseId", "EVSEs are numbered from 1; 2.1's schema says it"),
+    ("ocpp2.1", "NotifySettlement-empty-pspRef", "money is booked by the payment's reference"),
     ("ocpp2.*", "TransactionEvent-empty-transactionInfo.transactionId", "a transaction's events are told by its id"),
 )
 

@@ -1,6 +1,7 @@
 """OCPP 2.1 (edition 1): what it adds to 2.0.1 or says anew. A module per functional block."""
 
 from csms.ocpp.v21 import (
+    authorization,
     battery_swap,
     bidirectional,
     certificates,
@@ -13,6 +14,7 @@ from csms.ocpp.v21 import (
 )
 
 BLOCKS = (
+    authorization.messages,
     transactions.messages,
     payment.messages,
     tariff_cost.messages,

@@ -6,9 +6,10 @@ import secrets
 from dataclasses import replace
 
 from billing.money import to_major
-from csms.ocpp.dialect import Payload, StationContext, decimal, obj, text
+from csms.ocpp.dialect import Payload, StationContext, decimal, obj, objects, text
 from csms.ocpp.message import Messages
 from csms.ocpp.v201.transactions import event_answer, read_event
+from csms.stations.cost_details import CostDetailed
 from sessions import facts
 from sessions.directory import Outcome
 from sessions.limits import RESUMED
@@ -18,16 +19,24 @@ messages = Messages("E. Transactions")
 
 @messages.answer("TransactionEvent", tolerant=True)
 async def transaction_event(ctx: StationContext, payload: Payload) -> Payload:
-    """E01–E16, C18–C24. A charge on a hold is answered with the cost at which it must end."""
-    info = obj(payload, "transactionInfo")
+    """E01–E16, C18–C24, I12. A charge on a hold is answered with the cost at which it must end."""
+    info, details = obj(payload, "transactionInfo"), obj(payload, "costDetails")
+    token = objects(obj(payload, "idToken"), "additionalInfo")
+    brands = [text(one, "additionalIdToken", 40) for one in token if one.get("type") == "PaymentBrand"]
     fact = replace(
         await read_event(ctx, payload),
         limit_cost=decimal(obj(info, "transactionLimit").get("maxCost")),
-        cost_at_station=bool(text(info, "tariffId", 60) or obj(payload, "costDetails")),
+        cost_at_station=bool(text(info, "tariffId", 60) or details),
+        payment_brand=next(iter(brands), ""),
         receipt_token=secrets.token_urlsafe(24),
     )
     outcome = await ctx.submit(fact)
-    return await event_answer(ctx, fact, payload, outcome) | _limit(fact, outcome)
+    if details:
+        await _cost_details(ctx, fact, details, outcome)
+    answer = await event_answer(ctx, fact, payload, outcome)
+    if fact.id_token and fact.id_token_type == facts.DIRECT_PAYMENT:  # no token of ours: its session answers for it
+        answer["idTokenInfo"] = {"status": (outcome.token_status or facts.TokenStatus.ACCEPTED).value}
+    return answer | _limit(fact, outcome)
 
 
 def _limit(fact: facts.TransactionFact, outcome: Outcome) -> Payload:
@@ -41,3 +50,32 @@ def _limit(fact: facts.TransactionFact, outcome: Outcome) -> Payload:
     if not begins and fact.trigger != RESUMED:
         return {}
     return {"transactionLimit": {"maxCost": float(to_major(outcome.limit_minor, outcome.currency))}}
+
+
+async def _cost_details(ctx: StationContext, fact: facts.TransactionFact, details: Payload, outcome: Outcome) -> None:
+    """I12: kept; at the end another cost than ours is a finding."""
+    cost = obj(details, "totalCost")
+    currency, total = text(cost, "currency", 3), decimal(obj(cost, "total").get("inclTax"))
+    failed = details.get("failureToCalculate") is True
+    await ctx.submit(
+        CostDetailed(
+            key=f"cost:{fact.key}",
+            at=ctx.now(),
+            station_id=ctx.station_id,
+            transaction_id=fact.transaction_id or "",
+            currency=currency,
+            total=total,
+            ours_minor=outcome.total_minor,
+            failed=failed,
+            failure=text(details, "failureReason", 500),
+            details=details,
+        )
+    )
+    if failed:
+        detail = text(details, "failureReason", 200) or "no reason was given"
+        await ctx.finding("cost-not-calculated", detail, "TransactionEvent")
+    elif isinstance(fact, facts.TransactionEnded) and outcome.total_minor is not None and outcome.currency:
+        ours = to_major(outcome.total_minor, outcome.currency)
+        if total is not None and (currency, total) != (outcome.currency, ours):
+            detail = f"the station computed {total} {currency}, we {ours} {outcome.currency}"
+            await ctx.finding("cost-differs", detail, "TransactionEvent")
