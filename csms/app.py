@@ -15,6 +15,7 @@ from bridge.bridge import Bridge
 from bridge.none import NoTerminals
 from bridge.options import PayterOptions, retry_delay_s
 from bridge.redaction import RedactingAccessLogger
+from csms.ocpp.credentials import hash_password
 from csms.ocpp.doorkeeper import PLAIN
 from csms.ocpp.options import OcppOptions
 from csms.ocpp.server import OcppServer
@@ -27,6 +28,7 @@ from csms.stations.file_store import FileStore
 from csms.stations.frame_log import FrameLog
 from csms.stations.history import close_what_a_crash_left
 from csms.stations.nouns import keepers
+from csms.stations.passwords import PasswordDoer, RotatePassword
 from csms.web.api.api import Api, problems
 from csms.web.health import health_routes
 from csms.web.receipts import ReceiptPages
@@ -87,6 +89,10 @@ class App:
             retry_delay_s=retry_delay_s,
         )
         doers.add(CallStation, CallDoer(self.service, self.stations, self.clock.now, self._waiters))
+        doers.add(
+            RotatePassword,
+            PasswordDoer(self.service, self.engine, self.stations, hash_password, self.clock.now, self._waiters),
+        )
         self.files = FileStore(
             self.engine,
             self.clock.now,

@@ -34,7 +34,8 @@ class StationRecord:
     version: str | None = None
     serial_number: str | None = None  # as it last said
     security_profile: int = 0  # the least it may come with; 0: any
-    pending_hashes: tuple[str, ...] = ()  # of new passwords that it may come back with, the newest last
+    #: New passwords that it may come back with, the newest last; of each, the hash of every form it may bring.
+    pending_hashes: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +131,7 @@ class StationDirectory(Protocol):
         ...
 
     async def adopt_password(self, station_id: str, password_hash: str) -> None:
-        """The station came with a new password: it is its password now, and all others are void."""
+        """The station came with a new password: it is its password now, and all from before are void."""
         ...
 
     async def token(self, id_token: str) -> TokenRecord:

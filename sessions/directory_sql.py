@@ -49,7 +49,7 @@ class SqlDirectory:
             version=row.version,
             serial_number=row.serial_number,
             security_profile=row.security_profile,
-            pending_hashes=tuple(orjson.loads(row.password_pending)) if row.password_pending else (),
+            pending_hashes=tuple(map(tuple, orjson.loads(row.password_pending or "[]"))),
         )
 
     async def register_station(self, station_id: str, admission: Admission, password_hash: str | None) -> None:
@@ -65,9 +65,18 @@ class SqlDirectory:
 
     async def adopt_password(self, station_id: str, password_hash: str) -> None:
         """See `StationDirectory.adopt_password`."""
-        values = {"password_hash": password_hash, "password_pending": None}
+        c = t.stations.c
         async with writing(self._engine) as connection:
-            await connection.execute(update(t.stations).where(t.stations.c.station_id == station_id).values(values))
+            query = select(c.password_pending).where(c.station_id == station_id).with_for_update()
+            pending = (await connection.execute(query)).scalar()
+            changes: list[list[str]] = orjson.loads(pending or "[]")
+            # One that was sent after it may still take effect.
+            later = next((changes[n + 1 :] for n, forms in enumerate(changes) if password_hash in forms), [])
+            values = {
+                "password_hash": password_hash,
+                "password_pending": orjson.dumps(later).decode() if later else None,
+            }
+            await connection.execute(update(t.stations).where(c.station_id == station_id).values(values))
 
     async def token(self, id_token: str) -> TokenRecord:
         """See `StationDirectory.token`."""

@@ -141,7 +141,7 @@ stations = Table(
     # The least security profile (1, 2, 3) it may come with; 0: any. It only ever rises by itself.
     Column("security_profile", Integer, nullable=False, server_default="0"),
     Column("password_configured", Text),  # hash of the settings' password that was last taken over
-    Column("password_pending", Text),  # JSON array of hashes: new passwords it may come back with
+    Column("password_pending", Text),  # JSON: new passwords it may come back with, each an array of hashes
     Column("log_frames", Boolean),  # NULL: as the settings say
     Column("boot_status", String(12)),
     Column("booted_at", UtcDateTime),

@@ -112,7 +112,7 @@ class Doorkeeper:
             station, introduced = await self._introduce(identity, shake, password)
             if introduced:
                 return station
-        if station is not None and station.password_hash is not None:
+        if station is not None:
             await self._prove_by_password(password, station)
         return station
 
@@ -134,11 +134,13 @@ class Doorkeeper:
         if password is not None:
             if station.password_hash is not None and await verify_password(password, station.password_hash):
                 return
-            for pending in reversed(station.pending_hashes):
+            for pending in (one for forms in reversed(station.pending_hashes) for one in forms):
                 if await verify_password(password, pending):
                     await self._directory.adopt_password(station.station_id, pending)
                     log.info("station %s: has its new password; the old one is void", station.station_id)
                     return
+        if station.password_hash is None:
+            return  # none was ever set
         log.warning("station %s: wrong or missing password", station.station_id)
         raise Refusal(HTTPStatus.UNAUTHORIZED, "wrong or missing password for this station", guess=True)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from csms.ocpp.connection import Answered, Connection, Errored, NoAnswer, NotSent, Reply
 from csms.ocpp.dialect import Payload, obj, text
 from csms.ocpp.limit import running_profile
 from csms.ocpp.message import Asked
+from csms.ocpp.password_change import new_password
 from csms.ocpp.server import OcppServer
 from csms.ocpp.v16 import core
 from csms.ocpp.v21 import remote_control as remote_control_21
@@ -117,16 +119,21 @@ class OcppStationPort:
         except ValueError as unsayable:
             return CallOutcome(state=CallState.REFUSED, error_code="NotValid", error_text=str(unsayable))
         failpoint("station-call.after")
-        match reply:
-            case Answered(payload):
-                state = CallState.REFUSED if refused(payload) else CallState.ACCEPTED
-                return CallOutcome(state=state, response=payload, learned=self._learned(line, command, payload))
-            case Errored(code, description):
-                return CallOutcome(state=CallState.REFUSED, error_code=code, error_text=description)
-            case NotSent():
-                return CallOutcome(state=CallState.OFFLINE, error_text="the connection was closed before it was sent")
-            case NoAnswer(reason):
-                return CallOutcome(state=CallState.TIMED_OUT, error_text=f"sent, and not answered: {reason}")
+        outcome = _call_outcome(reply)
+        if not isinstance(reply, Answered):
+            return outcome
+        return replace(outcome, learned=self._learned(line, command, reply.payload))
+
+    async def set_password(self, station_id: str, on_send: Callable[[Sequence[str]], Awaitable[None]]) -> CallOutcome:
+        """See `csms.stations.passwords.PasswordCaller`. Nothing is learned of the call: it holds the password."""
+        line = self._server.connections.get(station_id)
+        if line is None:
+            return CallOutcome(state=CallState.OFFLINE, error_text="the station is not connected")
+        change = new_password(line.version)
+        failpoint("station-call.before")
+        reply = await line.call(change.action, change.payload, on_send=lambda: on_send(change.forms))
+        failpoint("station-call.after")
+        return _call_outcome(reply)
 
     def _learned(self, line: Connection, command: CallStation, response: Payload) -> tuple[Fact, ...]:
         """What the answer means. An answer that cannot be understood is still an answer."""
@@ -157,6 +164,18 @@ class OcppStationPort:
             return Refused(str(unsayable)[:120])
         failpoint("station-call.after")
         return _outcome(reply)
+
+
+def _call_outcome(reply: Reply) -> CallOutcome:
+    match reply:
+        case Answered(payload):
+            return CallOutcome(state=CallState.REFUSED if refused(payload) else CallState.ACCEPTED, response=payload)
+        case Errored(code, description):
+            return CallOutcome(state=CallState.REFUSED, error_code=code, error_text=description)
+        case NotSent():
+            return CallOutcome(state=CallState.OFFLINE, error_text="the connection was closed before it was sent")
+        case NoAnswer(reason):
+            return CallOutcome(state=CallState.TIMED_OUT, error_text=f"sent, and not answered: {reason}")
 
 
 def _outcome(reply: Reply) -> StationOutcome:

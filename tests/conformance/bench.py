@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -88,11 +89,19 @@ class Bench:
         *more: str,
         password: str | None = PASSWORD,
         boot: bool = True,
+        profile: int = 1,
+        tls: ssl.SSLContext | None = None,
     ) -> Station:
-        """A connected station, by default booted and accepted. ``more``: further subprotocols it offers."""
+        """A connected station, by default booted and accepted. ``more``: further subprotocols it offers.
+
+        ``profile``: the security profile whose port it comes to; ``tls``: what it brings to the ports 2 and 3.
+        """
+        scheme = "ws" if profile == 1 else "wss"
+        url = f"{scheme}://127.0.0.1:{self.app.ocpp.ports[profile]}{self.app.settings.ocpp.path}/{station_id}"
         socket = await self._lines.enter_async_context(
             connect(
-                f"{self.app.ocpp_url}/{station_id}",
+                url,
+                ssl=tls,
                 subprotocols=[Subprotocol(v) for v in (version, *more)],
                 additional_headers={"Authorization": basic(station_id, password)} if password else None,
                 compression=None,

@@ -220,12 +220,12 @@ async def test_a_downgrade_is_refused_before_the_password_is_looked_at(central: 
 
 async def test_both_passwords_are_valid_until_the_new_one_comes(central: Central) -> None:
     """A01.FR.10: the old one is void from then on."""
-    pending = (await hash_password("one-nobody-was-told"), await hash_password(NEXT))
+    pending = ((await hash_password("one-nobody-was-told"),), (await hash_password(NEXT),))
     central.directory.stations[IDENTITY] = replace(central.directory.stations[IDENTITY], pending_hashes=pending)
     for password in (SECRET, NEXT):
         await connect(central, 2, password=password)
     known = central.directory.stations[IDENTITY]
-    assert (known.password_hash, known.pending_hashes) == (pending[1], ())
+    assert (known.password_hash, known.pending_hashes) == (pending[1][0], ())
     assert (await refusal(central, 2, password=SECRET)).startswith("401 ")
     await connect(central, 2, password=NEXT)
 

@@ -10,6 +10,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
+from csms.ocpp.password_change import sets_password
 from csms.ocpp.schemas import request_problems
 from csms.ocpp.versions import DIALECTS
 from csms.stations import calls
@@ -20,6 +21,7 @@ from csms.web.api.operation import PREFIX, ApiCall, Reply, Resource, Shown
 from csms.web.api.paging import Page, PageQuery, fetch_page
 from csms.web.api.problem import FieldProblem, Problem
 from csms.web.api.stations import require_station
+from sessions.facts import StationFact
 from storage import fleet_schema as t
 from storage.engine import reading
 
@@ -90,16 +92,26 @@ async def send(call: ApiCall, action: str, payload: dict[str, Any]) -> Reply:
     if problems:
         errors = [FieldProblem(field=p.path, detail=f"breaks {p.rule}") for p in problems[:50]]
         raise Problem(422, f"The payload is not valid {version} {action}; see errors.", errors=errors)
+    if sets_password(action, payload):
+        raise Problem(
+            409,
+            f"A password set by hand would lock the station out. POST {PREFIX}/stations/{station.station_id}/password "
+            "sends a new one, and keeps the old one valid until the station has come back with it.",
+        )
     return await carry_out(call, station.station_id, action, payload, wait_s=call.query.wait)
 
 
 async def carry_out(call: ApiCall, station_id: str, action: str, payload: dict[str, Any], *, wait_s: float) -> Reply:
     """Ask for the call; answer 200 if it ended within ``wait_s``, else 202."""
     command_id = calls.new_command_id()
+    wanted = calls.request(station_id, action, payload, by=call.caller.actor, now=call.now, command_id=command_id)
+    return await answer_when_ended(call, command_id, wanted, wait_s=wait_s)
+
+
+async def answer_when_ended(call: ApiCall, command_id: str, wanted: StationFact, *, wait_s: float) -> Reply:
+    """Submit what asks for the call ``command_id``; answer 200 if it ended within ``wait_s``, else 202."""
     async with call.api.waiters.expecting(command_id) as ended:
-        await call.api.service.submit(
-            calls.request(station_id, action, payload, by=call.caller.actor, now=call.now, command_id=command_id)
-        )
+        await call.api.service.submit(wanted)
         await at_most(ended, wait_s)
     shown = await _command(call, command_id)
     location = {"Location": f"{PREFIX}/commands/{command_id}"}
