@@ -196,7 +196,7 @@ def found_running(w: Work, station_time: datetime | None, *, offline: bool = Fal
         return False
     if offline or station_time is None or station_time < lost:
         return False
-    goes_on = w.s.payment is Payment.NONE and w.s.origin is not Origin.UNAUTHORISED
+    goes_on = w.s.payment in {Payment.NONE, Payment.AT_STATION} and w.s.origin is not Origin.UNAUTHORISED
     goes_on = goes_on and not w.s.unpaid and not w.s.stop_by
     w.charging(ChargingEvent.FOUND_RUNNING if goes_on else ChargingEvent.FOUND_RUNNING_SETTLED)
     w.flag("found-running")

@@ -182,12 +182,20 @@ def _register_of(entries: list[Sample]) -> tuple[Sample, bool] | None:
 
 def register_of(samples: Iterable[Sample]) -> Decimal | None:
     """The earliest register among ``samples``, Wh as labelled; None if there is none."""
+    found = _registers(samples)
+    return _as_labelled(found[0]) if found else None
+
+
+def last_register(samples: Iterable[Sample]) -> tuple[Sample, Decimal] | None:
+    """The latest register among ``samples``, and its Wh as labelled; None if there is none."""
+    found = _registers(samples)
+    return (found[-1], _as_labelled(found[-1])) if found else None
+
+
+def _registers(samples: Iterable[Sample]) -> list[Sample]:
     ordered = sorted(samples, key=lambda s: s.station_time)
-    for _, group in groupby(ordered, key=lambda s: s.station_time):
-        reading = _register_of(list(group))
-        if reading is not None:
-            return _as_labelled(reading[0])
-    return None
+    instants = (_register_of(list(group)) for _, group in groupby(ordered, key=lambda s: s.station_time))
+    return [reading[0] for reading in instants if reading is not None]
 
 
 def _as_labelled(sample: Sample) -> Decimal:

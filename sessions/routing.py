@@ -9,24 +9,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from billing.payment import Payment
-from sessions import facts, meter, settlement
+from sessions import facts, matching, meter, settlement
 from sessions.commands import Command, ConfigureStation, ShowOnTerminal, Timer
 from sessions.directory import Admission, ArmState
 from sessions.facts import EvseStatus, Sample, TokenStatus
 from sessions.session import Authorisation, Origin, Policy, Session
-from sessions.tables import CLAIMING, RUNNING, Charging
+from sessions.tables import RUNNING, Charging
 from sessions.tap import TapRefused, is_free, meaning
 from sessions.tokens import UNKNOWN
 from sessions.working_set import ArmRow, StationRow, WorkingSet
 
-#: A start with the same content but for its time is the same start up to here; beyond, the driver came back.
-TOLD_AGAIN_WITHIN = timedelta(minutes=10)
-#: 1.6 stations send these when StartTransaction was never answered.
-NO_TRANSACTION_IDS = frozenset({"-1", "0", ""})
+#: A transaction that begins before its cable is plugged in may not name its EVSE.
+UNKNOWN_EVSE = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,45 +148,7 @@ def _evse_status(c: _Context, fact: facts.EvseStatusReported) -> None:
 
 def _find(c: _Context, fact: facts.TransactionFact) -> Session | None:
     """By the transaction's id; then by our remote start id; then by the id token."""
-    here = c.ws.at_station(fact.station_id)
-    if fact.transaction_id is not None and fact.transaction_id not in NO_TRANSACTION_IDS:
-        for session in here:
-            if session.transaction_id == fact.transaction_id:
-                return session
-    unbound = [s for s in here if s.transaction_id is None]
-    if fact.remote_start_id is not None:
-        for session in unbound:
-            if session.remote_start_id == fact.remote_start_id:
-                return session
-    if fact.id_token:
-        token = fact.id_token.upper()
-        for session in reversed(unbound):
-            if session.id_token.upper() == token and (session.one_time or _awaits(session, fact)):
-                return session
-            if fact.id_token_type == facts.DIRECT_PAYMENT and session.authorisation.payment_ref.upper() == token:
-                return session  # 2.1 C24: started with the payment's reference
-        if isinstance(fact, facts.TransactionStarted) and fact.transaction_id is None:
-            for session in reversed(here):
-                if session.id_token.upper() == token and (session.one_time or _told_again(session, fact, c.now)):
-                    return session
-    return None
-
-
-def _awaits(session: Session, fact: facts.TransactionFact) -> bool:
-    """A driver's own token starts many charges: it means one that was asked for at this EVSE and has not begun."""
-    here = session.place is not None and fact.evse_id in {None, session.place.evse_id}
-    return session.charging in CLAIMING and here
-
-
-def _told_again(session: Session, fact: facts.TransactionStarted, now: datetime) -> bool:
-    """1.6: a start that comes again with a corrected clock. The register has not moved before it, so it is the same."""
-    metered, place = session.meter, session.place
-    if session.charging not in RUNNING or place is None or place.evse_id != fact.evse_id:
-        return False
-    if fact.register_wh is None or metered.begin_wh != fact.register_wh or metered.begin_at is None:
-        return False
-    believed = metered.clock_trusted and meter.judge_time(fact.station_time, now) is not None
-    return not believed or abs(fact.station_time - metered.begin_at) <= TOLD_AGAIN_WITHIN
+    return matching.find(c.ws.at_station(fact.station_id), fact, c.now)
 
 
 def _started(c: _Context, fact: facts.TransactionStarted) -> None:
@@ -210,7 +170,7 @@ def _started(c: _Context, fact: facts.TransactionStarted) -> None:
 def _open_by_token(c: _Context, fact: facts.TransactionStarted) -> tuple[Session, facts.TransactionStarted]:
     """A transaction we did not start: an RFID session if the token is good, else recorded and stopped."""
     id_token = (fact.id_token or "").upper()
-    row = c.ws.evse(fact.station_id, fact.evse_id or 1)
+    row = c.ws.evse(fact.station_id, fact.evse_id or _only_evse(c, fact.station_id))
     # Another transaction at the same EVSE is superseded by this one, so it is no second charge.
     running = [s for s in c.ws.sessions.values() if s.id_token == id_token and s.charging in RUNNING]
     elsewhere = any(s.place != row.place and s.origin is not Origin.UNAUTHORISED for s in running)
@@ -256,6 +216,23 @@ def _settled(c: _Context, fact: settlement.SettlementNotified) -> None:
     c.to(next(iter((*named, *paid)), None), fact)
 
 
+def _only_evse(c: _Context, station_id: str) -> int:
+    """The station's EVSE where it has but one; else 0: which one, a later event tells (2.0.1 E04, E10)."""
+    numbers = [number for station, number in c.ws.evses if station == station_id and number]
+    return numbers[0] if len(numbers) == 1 else UNKNOWN_EVSE
+
+
+def _placed(c: _Context, session: Session, fact: facts.TransactionFact) -> Session:
+    """Give a charge that was authorised before the cable its EVSE, and the EVSE's price."""
+    if session.place is None or session.place.evse_id != UNKNOWN_EVSE or not fact.evse_id:
+        return session
+    row = c.ws.evse(fact.station_id, fact.evse_id)
+    tariff = c.ws.tariffs.get(row.tariff_id or "")
+    session = replace(session, place=row.place, tariff=tariff, currency=tariff.currency if tariff else "")
+    c.ws.put_session(session)
+    return session
+
+
 def _derived_id(fact: facts.TransactionFact) -> str:
     """A session id for a transaction that began at the station: the same for the same content."""
     return hashlib.sha256(fact.key.encode()).hexdigest()[:32]
@@ -299,7 +276,7 @@ def _updated(c: _Context, fact: facts.TransactionUpdated) -> None:
         if waiting is not None:
             fact = replace(fact, samples=(*_begin_samples(waiting, fact.station_time), *fact.samples))
         _supersede(c, session, fact)
-        c.to(session, fact)
+        c.to(_placed(c, session, fact), fact)
         return
     waiting = c.ws.clear_waiting(fact.station_id, fact.evse_id, fact.transaction_id) if fact.id_token else None
     if fact.id_token and (waiting is not None or fact.evse_id):
@@ -335,30 +312,16 @@ def _begin_samples(waiting: facts.TransactionStarted, at: datetime) -> tuple[Sam
 
 
 def _ended(c: _Context, fact: facts.TransactionEnded) -> None:
-    session = _find(c, fact) or _only_candidate(c, fact)
+    session = _find(c, fact)
+    if session is None:
+        here = c.ws.at_station(fact.station_id)
+        session = matching.ended_with_it(here, fact) or matching.only_candidate(here, fact)
     c.ws.clear_waiting(fact.station_id, fact.evse_id, fact.transaction_id)
-    c.to(session, fact)
-
-
-def _only_candidate(c: _Context, fact: facts.TransactionEnded) -> Session | None:
-    """An end without a usable id (EC 37): the tag's running session, or the only one whose register and time fit."""
-    running = [s for s in c.ws.at_station(fact.station_id) if s.charging in RUNNING]
-    if fact.id_token:
-        tagged = [s for s in running if s.id_token.upper() == fact.id_token.upper()]
-        if len(tagged) == 1:
-            return tagged[0]
-    fitting = [
-        s
-        for s in running
-        if (fact.evse_id is None or s.place is None or s.place.evse_id == fact.evse_id)
-        and (fact.register_wh is None or s.meter.last_wh is None or fact.register_wh >= s.meter.last_wh - 1)
-        and (s.started_at is None or fact.station_time >= s.started_at or fact.station_time.year < 2020)
-    ]
-    return fitting[0] if len(fitting) == 1 else None
+    c.to(_placed(c, session, fact) if session is not None else None, fact)
 
 
 def _metered(c: _Context, fact: facts.EnergyMetered) -> None:
-    if fact.transaction_id is not None and fact.transaction_id not in NO_TRANSACTION_IDS:
+    if fact.transaction_id is not None and fact.transaction_id not in matching.NO_TRANSACTION_IDS:
         for session in c.ws.at_station(fact.station_id):
             if session.transaction_id == fact.transaction_id:
                 c.to(session, fact)

@@ -27,6 +27,7 @@ from storage import schema as t
 
 TOUCH_SCREEN_FAMILIES = frozenset({"Apollo", "Apollo Max", "Apollo Polar"})
 TRANSACTION_COUNTER = "transaction"
+NEWEST = 10  # charges of a station, looked at for an end that names none
 LOOK_AHEAD = 500  # numbers of transactions asked about at once
 
 
@@ -73,6 +74,11 @@ async def load(
     if named:
         at = {session.place.station_id for session in ws.sessions.values() if session.place is not None}
         await _load_sessions(connection, ws, set(), set(), set(), set(), set(itertools.product(at, named)), set())
+    ends = [f for f in batch if isinstance(f, facts.TransactionEnded)]
+    here = {(s.place.station_id, s.transaction_id) for s in ws.sessions.values() if s.place is not None}
+    nameless = {f.station_id for f in ends if (f.station_id, f.transaction_id) not in here}
+    if nameless:
+        await _load_newest(connection, ws, nameless)
     if tokens:
         await _load_tokens(connection, ws, tokens)
     opens = any(isinstance(f, facts.CardPresented | facts.TransactionFact | facts.OperatorStarted) for f in batch)
@@ -197,6 +203,16 @@ async def _load_sessions(
     for row in await connection.execute(query):
         ws.sessions[row.session_id] = decode_session(row.state)
         ws.stored.add(row.session_id)
+
+
+async def _load_newest(connection: AsyncConnection, ws: WorkingSet, stations: set[str]) -> None:
+    """The charges that ended last: an end whose transaction nobody knows may be one of theirs, told again."""
+    s = t.sessions.c
+    for station_id in sorted(stations):
+        newest = select(s.session_id).where(s.station_id == station_id).order_by(s.opened_at.desc()).limit(NEWEST)
+        missing = set((await connection.execute(newest)).scalars()) - ws.sessions.keys()
+        if missing:
+            await _load_sessions(connection, ws, missing, set(), set(), set(), set(), set())
 
 
 async def _load_tokens(connection: AsyncConnection, ws: WorkingSet, tokens: set[str]) -> None:

@@ -186,7 +186,7 @@ async def stop_transaction(ctx: StationContext, payload: Payload) -> Payload:
 
 @messages.answer("MeterValues", tolerant=True)
 async def meter_values(ctx: StationContext, payload: Payload) -> Payload:
-    """§4.7. Also without a transaction id: the router matches by connector and time."""
+    """§4.7. Also without a transaction id: the router matches by connector and time. The newest register is shown."""
     transaction_id = whole(payload, "transactionId")
     taken = samples(objects(payload, "meterValue"), ctx.now())
     await ctx.submit(

@@ -14,7 +14,7 @@ from sessions.directory import ArmState
 from sessions.facts import ChargingState, EvseStatus, TokenStatus
 from sessions.session import Origin
 from sessions.tables import Charging
-from tests.unit.sessions.examples import at, sample
+from tests.unit.sessions.examples import TARIFF, at, sample
 from tests.unit.sessions.premises import Premises, began, over, tapped
 
 
@@ -183,6 +183,27 @@ def test_a_cable_pulled_before_any_tap_leaves_nothing() -> None:
     assert (p.ws.sessions, p.ws.evse("CS1", 1).waiting) == ({}, None)
 
 
+def test_a_charge_authorised_before_the_cable_gets_its_evse_and_price_with_it() -> None:
+    p = Premises()
+    p.see(began("CS1", None, "TX", token="GOOD"))
+    (s,) = p.ws.sessions.values()
+    assert (s.place.evse_id if s.place else None, s.tariff, s.charging) == (0, None, Charging.CHARGING)
+    p.see(began("CS1", 1, "OTHER", token="GOOD", seconds=5))  # somebody else's, elsewhere
+    p.see(updated("TX", seconds=10, evse_id=2))
+    placed = p.ws.sessions[s.session_id]
+    assert placed.place is not None
+    assert (placed.place.evse_id, placed.tariff, placed.currency) == (2, TARIFF, "EUR")
+    assert (placed.charging, placed.flags) == (Charging.CHARGING, ())
+
+
+def test_where_a_station_has_one_evse_it_need_not_be_named() -> None:
+    p = Premises()
+    del p.ws.evses["CS1", 2]
+    p.see(began("CS1", None, "TX", token="GOOD"))
+    (s,) = p.ws.sessions.values()
+    assert (s.place.evse_id if s.place else None, s.tariff) == (1, TARIFF)
+
+
 # --- ends and readings ------------------------------------------------------------------------------------------------
 
 
@@ -243,6 +264,28 @@ def test_ec_37_a_wrong_clock_does_not_hinder_the_match_a_too_early_end_does() ->
         p.charge("A1", None)  # type: ignore[arg-type]
         p.see(over("CS1", "-1", register=6_000, station_time=when))
         assert p.ws.sessions["S-A1"].charging is expected
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "register", "ends_the_next"),
+    [
+        (UNSET_CLOCK, at(3700), 10_000, False),  # its clock was set in between
+        (at(3600), at(3630), 10_000, False),
+        (at(3600), at(3700), 10_000, True),  # a charge that got nothing
+        (at(3600), at(3630), 10_001, True),
+    ],
+)
+def test_an_end_without_a_usable_id_told_again_ends_no_other_charge(
+    first: datetime, again: datetime, register: int, ends_the_next: bool
+) -> None:
+    p = Premises()
+    p.see(began("CS1", 1, None, token="GOOD"))
+    p.see(over("CS1", "-1", station_time=first))
+    p.see(began("CS1", 1, None, token="GOOD", seconds=3610, register=10_000))
+    p.see(over("CS1", "-1", station_time=again, register=register, seconds=3700))
+    older, newer = sorted(p.ws.sessions.values(), key=lambda s: s.opened_at)
+    assert older.charging is Charging.ENDED
+    assert (newer.charging is Charging.ENDED) == ends_the_next
 
 
 def test_a_reading_without_an_id_goes_to_the_evses_transaction() -> None:
