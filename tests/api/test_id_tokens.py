@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from tests.conformance.bench import Bench
+from typing import Any
+
+import pytest
+
+from tests.conformance.bench import Bench, bench
 
 
 async def test_a_token_is_entered_changed_and_forgotten(bench: Bench) -> None:
@@ -25,3 +29,41 @@ async def test_tokens_are_listed_by_what_they_are(bench: Bench) -> None:
     rest = await bench.api("GET", f"/id-tokens?limit=500&after={first['next']}")
     names = [token["id_token"] for token in (*first["items"], *rest["items"])]
     assert names == sorted(names) == ["BLOCKED", "EXPIRED", "GOOD", "GOOD2"]
+
+
+async def test_a_list_is_taken_as_a_whole_and_again_changes_nothing(database_url: str) -> None:
+    async with bench(database_url) as made:
+        until = "2099-01-01T01:00:00+01:00"
+        tokens = [
+            {"id_token": "new", "group_id": "fleet", "expires_at": until, "concurrent": False, "label": "Van 1"},
+            {"id_token": "good", "status": "Blocked"},
+            {"id_token": "GOOD2"},
+        ]
+        first = await made.api("POST", "/id-tokens/import", {"tokens": tokens})
+        assert first == {"entered": 1, "changed": 1, "unchanged": 1}
+        again = await made.api("POST", "/id-tokens/import", {"tokens": tokens})
+        assert again == {"entered": 0, "changed": 0, "unchanged": 3}
+        new = await made.api("GET", "/id-tokens/NEW")
+        assert (new["group_id"], new["expires_at"], new["concurrent"]) == ("FLEET", "2099-01-01T00:00:00Z", False)
+        good = await made.api("GET", "/id-tokens/GOOD")
+        assert (good["status"], good["revision"]) == ("Blocked", 2)
+        station = await made.connect(version="ocpp1.6")
+        assert (await made.ask(station, "Authorize", {"idTag": "good"}))["idTagInfo"] == {"status": "Blocked"}
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        pytest.param([], id="none"),
+        pytest.param([{"id_token": "A"}, {"id_token": "a"}], id="twice"),
+        pytest.param([{"id_token": "A"}, {"id_token": "Ø"}], id="not-a-token"),
+        pytest.param([{"id_token": "A"}, {"id_token": "B" * 37}], id="too-long"),
+        pytest.param([{"id_token": "A", "status": "ConcurrentTX"}], id="unknown-status"),
+        pytest.param([{"id_token": "A", "expires_at": "2099-01-01T00:00:00"}], id="no-zone"),
+        pytest.param([{"id_token": "A", "expires_at": "0001-01-01T00:00:00+23:00"}], id="before-the-first-day"),
+        pytest.param([{"id_token": f"A{n}"} for n in range(1001)], id="too-many"),
+    ],
+)
+async def test_a_list_with_one_wrong_token_enters_none(bench: Bench, tokens: list[Any]) -> None:
+    await bench.api("POST", "/id-tokens/import", {"tokens": tokens}, status=422)
+    assert len((await bench.api("GET", "/id-tokens"))["items"]) == 4

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import AwareDatetime, Field
-from sqlalchemy import delete, select, update
+from pydantic import Field
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from csms.web.api.access import Role
-from csms.web.api.operation import ApiCall, Body, Reply, Resource, Shown, etag
+from csms.web.api.operation import ApiCall, Body, Moment, Reply, Resource, Shown, etag
 from csms.web.api.paging import Page, PageQuery, fetch_page
 from csms.web.api.problem import Problem
 from sessions.facts import TokenStatus
@@ -20,13 +20,16 @@ from storage.engine import reading, writing
 resource = Resource("id tokens")
 
 _PATTERN = r"^[A-Za-z0-9*_=:+|@.-]{1,36}$"
+#: So many tokens go into one list: it is one commit, and charges wait for none that takes longer.
+_LISTED_AT_ONCE = 1000
+_MEANWHILE = "This was changed meanwhile: read it again, and send its new ETag in If-Match."
 
 
 class TokenRights(Body):
     """What a token may do."""
 
     status: TokenStatus = Field(TokenStatus.ACCEPTED, description="Accepted, Blocked, Expired or Invalid.")
-    expires_at: AwareDatetime | None = Field(None, description="When it expires by itself.")
+    expires_at: Moment | None = Field(None, description="When it expires by itself.")
     token_type: str | None = Field(None, max_length=20, description="OCPP 2.0.1 type, such as ISO14443.")
     group_id: str | None = Field(
         None, pattern=_PATTERN, description="Its group (1.6: parent): who is in the same one may stop its charges."
@@ -40,6 +43,20 @@ class TokenEntry(TokenRights):
     """A token to enter."""
 
     id_token: str = Field(pattern=_PATTERN, description="The token, as stations read it; case does not matter.")
+
+
+class TokenList(Body):
+    """Tokens to enter, or to say anew."""
+
+    tokens: list[TokenEntry] = Field(min_length=1, max_length=_LISTED_AT_ONCE)
+
+
+class TokensTaken(Shown):
+    """What a list changed."""
+
+    entered: int = Field(description="Not known before.")
+    changed: int = Field(description="Known, and said anew.")
+    unchanged: int = Field(description="Known exactly so.")
 
 
 class IdTokenShown(Shown):
@@ -94,6 +111,40 @@ async def enter_id_token(call: ApiCall) -> Reply:
     return _reply(await _token(call, row["id_token"]), 201)
 
 
+@resource.operation(
+    "POST", "/id-tokens/import", role=Role.OPERATOR, body=TokenList, answers={200: TokensTaken}, errors=(409,)
+)
+async def import_id_tokens(call: ApiCall) -> TokensTaken:
+    """Enter a list of tokens, all or none. Those that are known are said anew, whoever changed them last.
+
+    Sending the same list again changes nothing. Tokens that are not on it stay as they are.
+    """
+    listed = {entry.id_token.upper(): _row(entry) for entry in call.body.tokens}
+    if len(listed) < len(call.body.tokens):
+        raise Problem(422, "A token stands on the list twice; case does not matter. Nothing was entered.")
+    k = t.id_tokens.c
+    try:
+        async with writing(call.api.engine) as connection:
+            query = select(t.id_tokens).where(k.id_token.in_(listed)).order_by(k.id_token).with_for_update()
+            known = {row.id_token: row for row in await connection.execute(query)}
+            new = [{"id_token": name, "revision": 1} | row for name, row in listed.items() if name not in known]
+            other = [
+                {"known": name, "next": known[name].revision + 1} | row
+                for name, row in listed.items()
+                if name in known and any(getattr(known[name], column) != value for column, value in row.items())
+            ]
+            if new:
+                await connection.execute(t.id_tokens.insert(), new)
+            if other:
+                again = update(t.id_tokens).where(k.id_token == bindparam("known")).values(revision=bindparam("next"))
+                await connection.execute(again, other)
+    except IntegrityError:
+        raise Problem(
+            409, "Somebody entered one of these tokens meanwhile. Nothing was entered: send it again."
+        ) from None
+    return TokensTaken(entered=len(new), changed=len(other), unchanged=len(listed) - len(new) - len(other))
+
+
 @resource.get("/id-tokens/{id_token}", IdTokenShown)
 async def get_id_token(call: ApiCall) -> Reply:
     """Show a token."""
@@ -114,7 +165,7 @@ async def change_id_token(call: ApiCall) -> Reply:
             update(t.id_tokens).where(*same).values(_row(call.body) | {"revision": shown.revision + 1})
         )
     if not changed.rowcount:
-        raise Problem(412, "This was changed meanwhile: read it again, and send its new ETag in If-Match.")
+        raise Problem(412, _MEANWHILE)
     return _reply(await _token(call, shown.id_token), 200)
 
 
@@ -123,8 +174,12 @@ async def delete_id_token(call: ApiCall) -> Reply:
     """Forget a token; it is unknown from then on. To keep it from charging, block it instead."""
     shown = await _token(call, call.path["id_token"].upper())
     call.require_revision(shown.revision)
+    k = t.id_tokens.c
     async with writing(call.api.engine) as connection:
-        await connection.execute(delete(t.id_tokens).where(t.id_tokens.c.id_token == shown.id_token))
+        same = (k.id_token == shown.id_token, k.revision == shown.revision)
+        deleted = await connection.execute(delete(t.id_tokens).where(*same))
+    if not deleted.rowcount:
+        raise Problem(412, _MEANWHILE)
     return Reply(None, 204)
 
 
