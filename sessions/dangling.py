@@ -113,7 +113,13 @@ def _doubt(w: Work, *, asked: bool = False) -> None:
 def _wait(w: Work) -> None:
     until = w.now + timedelta(seconds=w.policy.lost_end_s)
     w.set(doubted_until=until)
-    w.timer(Timer.LOST_END, until, int(until.timestamp()))
+    _remind(w, Timer.LOST_END, until)
+
+
+def _remind(w: Work, timer: Timer, until: datetime) -> None:
+    """Set a timer of its own each time: one that fell due early, by a clock set back, is set again."""
+    w.set(reminders=w.s.reminders + 1)
+    w.timer(timer, until, w.s.reminders)
 
 
 def _ask(w: Work) -> None:
@@ -138,7 +144,7 @@ def waited_for_end(w: Work) -> None:
     if until is None:
         return
     if w.now < until:
-        w.timer(Timer.LOST_END, until, int(until.timestamp()))
+        _remind(w, Timer.LOST_END, until)
     else:
         settle(w)
 
@@ -148,7 +154,7 @@ def listen(w: Work) -> None:
     if w.s.held_minor:
         return
     until = (w.s.heard_at or w.now) + timedelta(seconds=w.policy.silence_s)
-    w.timer(Timer.SILENCE, until, int(until.timestamp()))
+    _remind(w, Timer.SILENCE, until)
 
 
 def silent(w: Work) -> None:
@@ -157,6 +163,8 @@ def silent(w: Work) -> None:
         return
     if w.now - (w.s.heard_at or w.now) >= timedelta(seconds=w.policy.silence_s):
         w.set(heard_at=w.now)
+        if w.s.doubted_at is not None and w.s.doubted_until is None:
+            _wait(w)  # the station took its queue away, and has not come back for long
         _doubt(w)
     listen(w)
 

@@ -105,6 +105,7 @@ class Session:
     away_since: datetime | None = None  # the station came back then, and the transaction has not shown itself since
     doubted_at: datetime | None = None  # since when evidence says that the end was lost (`sessions.dangling`)
     doubted_until: datetime | None = None  # how long the end, or a sign of life, is waited for
+    reminders: int = 0  # timers set for these
     statuses_asked: int = 0
     lost_at: datetime | None = None  # when we gave up waiting for the end
     stop_by: str = ""

@@ -232,6 +232,14 @@ def test_without_a_hold_long_silence_is_looked_into_and_given_up(origin: Origin)
     assert (s.charging, s.open, s.cost.total_minor if s.cost else None) == (Charging.LOST, False, 500)
 
 
+def test_without_a_hold_a_station_that_takes_its_queue_away_for_good_is_given_up() -> None:
+    s, _ = after(charging(Origin.RFID), back(2000), status(2001), gone(2050))
+    when = POLICY.silence_s + 2000
+    s, commands = after(s, deadline(Timer.SILENCE, when))
+    assert due(commands, Timer.LOST_END) == [at(when + DEADLINE_S)]
+    assert after(s, deadline(Timer.LOST_END, when + DEADLINE_S))[0].charging is Charging.LOST
+
+
 def test_with_a_hold_silence_waits_for_the_holds_own_end() -> None:
     s, commands = after(session(Charging.ACCEPTED, Payment.HELD), started(0), deadline(Timer.SILENCE, 10**6))
     assert (s.charging, due(commands, Timer.SILENCE)) == (Charging.CHARGING, [])
