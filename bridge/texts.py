@@ -57,6 +57,7 @@ TEXTS: dict[str, dict[Message, Text]] = {
         Message.START_REFUSED: Text("Not started", "The station could not start. You pay nothing"),
         Message.STATION_OFFLINE: Text("Out of order", "The station is offline. You pay nothing"),
         Message.EVSE_OCCUPIED: Text("Occupied", "{evse} is in use. You pay nothing", "In use. You pay nothing"),
+        Message.EVSE_RESERVED: Text("Reserved", "{evse} is reserved. You pay nothing", "Reserved. You pay nothing"),
         Message.EVSE_FAULTED: Text("Out of order", "{evse} has a fault. You pay nothing", "A fault. You pay nothing"),
         Message.OTHER_CARD: Text("Another card", "Use the card that started the charging"),
         Message.CHOICE_TIMED_OUT: Text("Time is up", "Nothing was chosen. Tap again to start"),
@@ -80,6 +81,9 @@ TEXTS: dict[str, dict[Message, Text]] = {
         Message.STATION_OFFLINE: Text("Ute av drift", "Laderen er frakoblet. Du betaler ingenting"),
         Message.EVSE_OCCUPIED: Text(
             "Opptatt", "{evse} er i bruk. Du betaler ingenting", "I bruk. Du betaler ingenting"
+        ),
+        Message.EVSE_RESERVED: Text(
+            "Reservert", "{evse} er reservert. Du betaler ingenting", "Reservert. Du betaler ingenting"
         ),
         Message.EVSE_FAULTED: Text(
             "Ute av drift", "{evse} har en feil. Du betaler ingenting", "Feil. Du betaler ingenting"

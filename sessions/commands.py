@@ -43,6 +43,7 @@ class Message(StrEnum):
     START_REFUSED = "start_refused"
     STATION_OFFLINE = "station_offline"
     EVSE_OCCUPIED = "evse_occupied"
+    EVSE_RESERVED = "evse_reserved"
     EVSE_FAULTED = "evse_faulted"
     OTHER_CARD = "other_card"
     CHOICE_TIMED_OUT = "choice_timed_out"

@@ -397,7 +397,7 @@ def _evse_chosen(c: _Context, fact: facts.EvseChosen) -> None:
 
 def _operator_started(c: _Context, fact: facts.OperatorStarted) -> None:
     row = c.ws.evse(fact.station_id, fact.evse_id)
-    if not is_free(c.ws, row):
+    if not is_free(c.ws, row, fact.id_token):
         return
     tariff = c.ws.tariffs.get(row.tariff_id or "")
     c.to(

@@ -22,8 +22,9 @@ from sessions.facts import ChargingState, EvseStatus, TokenStatus, TransactionSt
 from sessions.session import Session
 from sessions.settlement import SettlementNotified
 from sessions.tokens import TokenRecord
-from sessions.working_set import ArmRow, EvseRow, StationRow, TerminalRow, WorkingSet
+from sessions.working_set import ArmRow, EvseRow, ReservedRow, StationRow, TerminalRow, WorkingSet
 from storage import schema as t
+from storage.reservation_schema import reservations
 
 TOUCH_SCREEN_FAMILIES = frozenset({"Apollo", "Apollo Max", "Apollo Polar"})
 TRANSACTION_COUNTER = "transaction"
@@ -37,7 +38,11 @@ def insert_for(connection: AsyncConnection) -> Any:
 
 
 async def load(
-    connection: AsyncConnection, batch: Sequence[facts.Fact], issuer_id: str, duplicates: Iterable[str]
+    connection: AsyncConnection,
+    batch: Sequence[facts.Fact],
+    issuer_id: str,
+    duplicates: Iterable[str],
+    now: datetime,
 ) -> WorkingSet:
     """Read what ``batch`` may touch. On PostgreSQL the rows stay locked until the commit (one order: no deadlocks)."""
     ws = WorkingSet(issuer_id=issuer_id)
@@ -81,6 +86,8 @@ async def load(
         await _load_newest(connection, ws, nameless)
     if tokens:
         await _load_tokens(connection, ws, tokens)
+    if taps or any(isinstance(f, facts.OperatorStarted) for f in batch):
+        await _load_reserved(connection, ws, stations, now)
     opens = any(isinstance(f, facts.CardPresented | facts.TransactionFact | facts.OperatorStarted) for f in batch)
     if opens:
         ws.tariffs = await load_tariffs(connection)
@@ -218,6 +225,13 @@ async def _load_newest(connection: AsyncConnection, ws: WorkingSet, stations: se
 async def _load_tokens(connection: AsyncConnection, ws: WorkingSet, tokens: set[str]) -> None:
     for row in await connection.execute(select(t.id_tokens).where(t.id_tokens.c.id_token.in_(tokens))):
         ws.tokens[row.id_token] = token_record(row)
+
+
+async def _load_reserved(connection: AsyncConnection, ws: WorkingSet, stations: set[str], now: datetime) -> None:
+    r = reservations.c
+    holds = (r.station_id.in_(stations), r.state == "active", r.expires_at > now)
+    query = select(r.station_id, r.evse_id, r.id_token, r.group_id).where(*holds)
+    ws.reserved = [ReservedRow(**row._mapping) for row in await connection.execute(query)]
 
 
 def token_record(row: Any) -> TokenRecord:

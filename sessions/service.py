@@ -181,7 +181,7 @@ class Service:
         batch = _Batch()
         async with writing(self._engine) as connection:
             fresh, known = await self._sift(connection, items)
-            ws = await rows.load(connection, fresh, self._issuer_id, known.values())
+            ws = await rows.load(connection, fresh, self._issuer_id, known.values(), now)
             for fact in fresh:
                 if fact.key not in batch.outcomes:
                     batch.outcomes[fact.key] = self._take(ws, batch, fact, now)

@@ -11,7 +11,7 @@ from sessions.directory import Admission
 from sessions.facts import CardPresented, ChargingState, EvseStatus
 from sessions.session import Origin, Policy, Session
 from sessions.tables import OVER, Charging
-from sessions.working_set import ArmRow, EvseRow, TerminalRow, WorkingSet
+from sessions.working_set import ArmRow, EvseRow, ReservedRow, TerminalRow, WorkingSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,32 @@ def _of_same_card(ws: WorkingSet, terminal: TerminalRow, tap: CardPresented) -> 
     return max(found, key=lambda s: s.opened_at) if found else None
 
 
-def is_free(ws: WorkingSet, row: EvseRow) -> bool:
-    """Whether a charge can start here now: reachable, not claimed, available or with a waiting car."""
+def is_free(ws: WorkingSet, row: EvseRow, id_token: str = "") -> bool:
+    """Whether a charge can start here now: reachable, not claimed, not reserved, available or with a waiting car.
+
+    ``id_token``: whose charge it would be; a card is nobody that a reservation knows.
+    """
+    return _unclaimed(ws, row) and not is_reserved(ws, row, id_token)
+
+
+def is_reserved(ws: WorkingSet, row: EvseRow, id_token: str = "") -> bool:
+    """Whether the EVSE is kept for somebody else: by its number, or because the last free ones are reserved (H01)."""
+    others = [r for r in ws.reserved if r.station_id == row.station_id and not _is_for(ws, r, id_token)]
+    if any(r.evse_id == row.evse_id for r in others):
+        return True
+    anywhere = sum(1 for r in others if r.evse_id is None)
+    kept = {r.evse_id for r in ws.reserved}
+    free = [e for e in ws.evses.values() if e.station_id == row.station_id and e.evse_id not in kept]
+    return anywhere > 0 and sum(_unclaimed(ws, e) for e in free) <= anywhere
+
+
+def _is_for(ws: WorkingSet, reserved: ReservedRow, id_token: str) -> bool:
+    token = ws.tokens.get(id_token.upper())
+    group = token.group_id if token is not None else None
+    return reserved.id_token == id_token.upper() or (group is not None and group == reserved.group_id)
+
+
+def _unclaimed(ws: WorkingSet, row: EvseRow) -> bool:
     station = ws.stations.get(row.station_id)
     if station is None or not station.connected or station.admission is not Admission.ACCEPTED:
         return False
@@ -69,6 +93,8 @@ def is_free(ws: WorkingSet, row: EvseRow) -> bool:
         return False
     if row.status is EvseStatus.AVAILABLE:
         return True
+    if row.status is EvseStatus.RESERVED:  # for whom, a reservation of ours says; the station's own is somebody else's
+        return any((r.station_id, r.evse_id) == (row.station_id, row.evse_id) for r in ws.reserved)
     # Occupied with a car that waits is the cable-first case; 1.6's Finishing is a car that is done.
     idle = row.charging_state in {None, ChargingState.EV_CONNECTED, ChargingState.IDLE}
     return row.status is EvseStatus.OCCUPIED and idle and row.raw_status != "Finishing"
@@ -90,6 +116,10 @@ def _refusal(ws: WorkingSet, rows: list[EvseRow]) -> TapRefused:
         return TapRefused(Message.STATION_OFFLINE, label)
     if all(row.status in {EvseStatus.FAULTED, EvseStatus.UNAVAILABLE} for row in reachable):
         return TapRefused(Message.EVSE_FAULTED, label)
+    if any(_unclaimed(ws, row) and is_reserved(ws, row) for row in reachable) or all(
+        row.status is EvseStatus.RESERVED for row in reachable
+    ):
+        return TapRefused(Message.EVSE_RESERVED, label)
     if len(rows) == 1 and ws.occupant(rows[0].station_id, rows[0].evse_id) is not None:
         return TapRefused(Message.OTHER_CARD, label)
     return TapRefused(Message.EVSE_OCCUPIED, label)

@@ -84,6 +84,16 @@ class ArmRow:
     opened_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservedRow:
+    """An active reservation. ``evse_id`` None: one of the station's EVSEs, whichever."""
+
+    station_id: str
+    evse_id: int | None
+    id_token: str
+    group_id: str | None
+
+
 @dataclass(slots=True)
 class WorkingSet:
     """The rows of a batch. Changing one marks it to be written."""
@@ -95,6 +105,7 @@ class WorkingSet:
     arms: dict[str, ArmRow] = field(default_factory=dict)
     tariffs: dict[str, Tariff] = field(default_factory=dict)
     tokens: dict[str, TokenRecord] = field(default_factory=dict)
+    reserved: list[ReservedRow] = field(default_factory=list)
     issuer_id: str = ""
     next_transaction: int = 0
     taken_transactions: set[str] = field(default_factory=set)  # above `next_transaction`, and not allotted by us

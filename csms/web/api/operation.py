@@ -80,6 +80,13 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "As it was answered.",
         "example": "img_0123456789abcdef01234567",
     },
+    "reservation_id": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 2**31 - 1,
+        "description": "The reservation's number.",
+        "example": 1,
+    },
     "token_id": {
         "type": "string",
         "pattern": r"^[0-9a-f]{12}$",

@@ -37,7 +37,7 @@ def test_a_tap_opens_a_session_on_the_only_evse_and_asks_for_the_armed_hold() ->
         (lambda p: p.station("CS1", admission=Admission.REFUSED), Message.STATION_OFFLINE),
         (lambda p: p.evse("CS1", 1, status=EvseStatus.FAULTED), Message.EVSE_FAULTED),
         (lambda p: p.evse("CS1", 1, status=EvseStatus.UNAVAILABLE), Message.EVSE_FAULTED),
-        (lambda p: p.evse("CS1", 1, status=EvseStatus.RESERVED), Message.EVSE_OCCUPIED),
+        (lambda p: p.evse("CS1", 1, status=EvseStatus.RESERVED), Message.EVSE_RESERVED),
         (
             lambda p: p.evse("CS1", 1, status=EvseStatus.OCCUPIED, charging_state=ChargingState.CHARGING),
             Message.EVSE_OCCUPIED,

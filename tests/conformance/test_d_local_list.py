@@ -1,0 +1,126 @@
+"""Local authorization lists: 2.0.1 D, 1.6 Local Auth List Management."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.conformance.bench import Bench
+from tests.wire.station import Station
+
+V16, V201 = "ocpp1.6", "ocpp2.0.1"
+
+
+def entry(version: str, id_token: str, status: str | None = "Accepted") -> dict[str, Any]:
+    if version == V16:
+        return {"idTag": id_token} | ({"idTagInfo": {"status": status}} if status else {})
+    made: dict[str, Any] = {"idToken": {"idToken": id_token, "type": "ISO14443"}}
+    return made | ({"idTokenInfo": {"status": status}} if status else {})
+
+
+def request(version: str, number: int, kind: str, *entries: dict[str, Any]) -> dict[str, Any]:
+    name = "listVersion" if version == V16 else "versionNumber"
+    return {name: number, "updateType": kind} | ({"localAuthorizationList": list(entries)} if entries else {})
+
+
+async def update(bench: Bench, station: Station, payload: dict[str, Any], status: str = "Accepted") -> Any:
+    return await bench.exchange(station, "SendLocalList", payload, {"status": status})
+
+
+async def listed(bench: Bench) -> tuple[int, list[str]]:
+    shown = await bench.api("GET", "/stations/CS1/local-list")
+    return shown["version"], [f"{e['id_token']} {e['status']}" for e in shown["entries"]]
+
+
+@pytest.mark.parametrize("version", [pytest.param(V201, id="TC_D_01"), pytest.param(V16, id="TC_043_4")])
+async def test_send_a_full_list(bench: Bench, version: str) -> None:
+    station = await bench.connect(version=version)
+    await update(bench, station, request(version, 1, "Full", entry(version, "OLD")))
+    full = request(version, 2, "Full", entry(version, "A"), entry(version, "B", "Blocked"))
+    assert (await update(bench, station, full))["state"] == "accepted"
+    assert await listed(bench) == (2, ["A Accepted", "B Blocked"])
+
+
+@pytest.mark.parametrize("version", [pytest.param(V201, id="TC_D_02"), pytest.param(V16, id="TC_043_5")])
+async def test_send_a_differential_update(bench: Bench, version: str) -> None:
+    station = await bench.connect(version=version)
+    await update(bench, station, request(version, 1, "Full", entry(version, "A"), entry(version, "B")))
+    change = request(version, 2, "Differential", entry(version, "B", "Blocked"), entry(version, "C"))
+    await update(bench, station, change)
+    assert await listed(bench) == (2, ["A Accepted", "B Blocked", "C Accepted"])
+
+
+@pytest.mark.parametrize("version", [pytest.param(V201, id="TC_D_03"), V16])
+async def test_remove_an_entry(bench: Bench, version: str) -> None:
+    station = await bench.connect(version=version)
+    await update(bench, station, request(version, 1, "Full", entry(version, "A"), entry(version, "B")))
+    await update(bench, station, request(version, 2, "Differential", entry(version, "A", None)))
+    assert await listed(bench) == (2, ["B Accepted"])
+
+
+async def test_TC_D_04_send_a_full_list_that_is_empty(bench: Bench) -> None:
+    station = await bench.connect()
+    await update(bench, station, request(V201, 1, "Full", entry(V201, "A")))
+    await update(bench, station, request(V201, 2, "Full"))
+    assert await listed(bench) == (2, [])
+
+
+@pytest.mark.parametrize(
+    ("version", "status"),
+    [
+        pytest.param(V16, "NotSupported", id="TC_043_1"),
+        pytest.param(V16, "Failed", id="TC_043_3"),
+        pytest.param(V201, "Failed", id="2.0.1-failed"),
+        pytest.param(V201, "VersionMismatch", id="2.0.1-mismatch"),
+    ],
+)
+async def test_an_update_that_is_refused_changes_nothing(bench: Bench, version: str, status: str) -> None:
+    station = await bench.connect(version=version)
+    await update(bench, station, request(version, 1, "Full", entry(version, "A")))
+    command = await update(bench, station, request(version, 2, "Differential", entry(version, "B")), status)
+    assert command["state"] == "refused"
+    assert await listed(bench) == (1, ["A Accepted"])
+    assert (await bench.api("GET", "/stations/CS1/local-list"))["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("version", "number"),
+    [
+        pytest.param(V201, 5, id="TC_D_08"),
+        pytest.param(V201, 0, id="TC_D_09-none"),
+        pytest.param(V16, -1, id="TC_042_1-not-supported"),
+        pytest.param(V16, 0, id="TC_042_2-empty"),
+    ],
+)
+async def test_get_the_version(bench: Bench, version: str, number: int) -> None:
+    station = await bench.connect(version=version)
+    name = "listVersion" if version == V16 else "versionNumber"
+    command = await bench.exchange(station, "GetLocalListVersion", {}, {name: number})
+    assert command["response"] == {name: number}
+    assert (await bench.api("GET", "/stations/CS1/local-list"))["told_version"] == number
+
+
+@pytest.mark.parametrize("version", [V16, V201])
+async def test_a_station_is_brought_up_to_date(bench: Bench, version: str) -> None:
+    """Everything at first, then what changed, then nothing; everything again where versions differ."""
+    station = await bench.connect(version=version)
+    sent = await sync(bench, station, "Accepted")
+    assert (sent["updateType"], len(sent["localAuthorizationList"])) == ("Full", 4)
+    await bench.api("POST", "/id-tokens", {"id_token": "NEW", "group_id": "G"}, status=201)
+    await bench.api("DELETE", "/id-tokens/GOOD2", status=204, headers={"If-Match": '"1"'})
+    sent = await sync(bench, station, "VersionMismatch")
+    assert sent["updateType"] == "Differential"
+    assert len(sent["localAuthorizationList"]) == 2
+    assert (await sync(bench, station, "Accepted"))["updateType"] == "Full"
+    assert (await bench.api("GET", "/stations/CS1/local-list"))["in_sync"]
+    await bench.api("POST", "/stations/CS1/local-list/sync", status=204)
+
+
+async def sync(bench: Bench, station: Station, status: str) -> Any:
+    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/local-list/sync?wait=8"))
+    call = await bench.expect(station, "SendLocalList")
+    await station.answer(call, {"status": status})
+    await asked
+    return call[3]
