@@ -354,6 +354,7 @@ V201 = (
         {"reservationId": 1, "reservationUpdateStatus": "Expired"},
         "reservationId",
         {"reservationId": "1"},
+        facts=("ReservationEnded",),
     ),
     strict(
         "SecurityEventNotification",
