@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from sessions.facts import EvseStatus, Fact, TokenStatus
 from sessions.tokens import TokenRecord
@@ -144,6 +144,10 @@ class StationDirectory(Protocol):
         Accepted while its charge is to come or runs, Invalid afterwards. One nobody knows is the station's own
         terminal's, which has authorised it: Accepted.
         """
+        ...
+
+    async def dynamic_limits(self, station_id: str, profile_id: int) -> dict[str, Any] | None:
+        """What an operator last gave a dynamic charging profile (2.1 K28); None if nothing."""
         ...
 
     async def receipt(self, session_id: str) -> ReceiptRecord | None:

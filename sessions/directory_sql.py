@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 from sqlalchemy import and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -22,6 +24,7 @@ from sessions.facts import EvseStatus, TokenStatus
 from sessions.rows import insert_for, load_tariffs, token_record
 from sessions.tables import CLAIMING, RUNNING, Charging
 from sessions.tokens import ONE_TIME, UNKNOWN, TokenRecord
+from storage import energy_schema
 from storage import schema as t
 from storage.engine import reading, writing
 
@@ -101,6 +104,14 @@ class SqlDirectory:
             known = [Charging(state) for state in (await connection.execute(select(s.charging).where(mine))).scalars()]
         live = any(state in CLAIMING | RUNNING for state in known)
         return TokenStatus.ACCEPTED if live or not known else TokenStatus.INVALID
+
+    async def dynamic_limits(self, station_id: str, profile_id: int) -> dict[str, Any] | None:
+        """See `StationDirectory.dynamic_limits`."""
+        d = energy_schema.dynamic_schedules.c
+        query = select(d.limits).where(d.station_id == station_id, d.profile_id == profile_id)
+        async with reading(self._engine) as connection:
+            limits = (await connection.execute(query)).scalar()
+        return orjson.loads(limits) if limits is not None else None
 
     async def receipt(self, session_id: str) -> ReceiptRecord | None:
         """See `StationDirectory.receipt`."""

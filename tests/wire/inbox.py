@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sessions import facts
 from sessions.directory import Admission, Outcome, ReceiptRecord, StationRecord
@@ -104,6 +104,7 @@ class MemoryDirectory:
     def __init__(self) -> None:
         self.stations: dict[str, StationRecord] = {}
         self.tokens: dict[str, TokenStatus] = {}
+        self.limits: dict[tuple[str, int], dict[str, Any]] = {}
         self.receipts: dict[str, ReceiptRecord] = {}
 
     def add(self, station_id: str, password_hash: str | None = None, admission: Admission = Admission.ACCEPTED) -> None:
@@ -132,6 +133,10 @@ class MemoryDirectory:
     async def payment_status(self, station_id: str, reference: str) -> TokenStatus:
         """A reference nobody knows is the station's own terminal's."""
         return self.tokens.get(reference.upper(), TokenStatus.ACCEPTED)
+
+    async def dynamic_limits(self, station_id: str, profile_id: int) -> dict[str, Any] | None:
+        """The limits on file."""
+        return self.limits.get((station_id, profile_id))
 
     async def receipt(self, session_id: str) -> ReceiptRecord | None:
         """The receipt on file."""
