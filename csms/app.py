@@ -15,6 +15,7 @@ from bridge.bridge import Bridge
 from bridge.none import NoTerminals
 from bridge.options import PayterOptions, retry_delay_s
 from bridge.redaction import RedactingAccessLogger
+from csms.ocpp.certificate_calls import delivery_call, renewal_call
 from csms.ocpp.credentials import hash_password
 from csms.ocpp.doorkeeper import PLAIN
 from csms.ocpp.options import OcppOptions
@@ -23,7 +24,10 @@ from csms.ocpp.station_port import OcppStationPort
 from csms.ocpp.tls import KeyPair, TlsError
 from csms.provision import provision
 from csms.settings import PayterSettings, Settings, SettingsError
+from csms.stations.authority_store import AuthoritySettings, ensure_authority
 from csms.stations.calls import CallDoer, CallStation, Waiters
+from csms.stations.certificate import CertificateUnusable
+from csms.stations.certificate_requests import RenewalDoer, RenewCertificate, SignCertificate, SigningDoer
 from csms.stations.file_store import FileStore
 from csms.stations.frame_log import FrameLog
 from csms.stations.history import close_what_a_crash_left
@@ -93,6 +97,9 @@ class App:
             RotatePassword,
             PasswordDoer(self.service, self.engine, self.stations, hash_password, self.clock.now, self._waiters),
         )
+        signing = authority_settings(settings)
+        doers.add(SignCertificate, SigningDoer(self.service, self.engine, signing, delivery_call, self.clock.now))
+        doers.add(RenewCertificate, RenewalDoer(self.service, self.engine, renewal_call, self.clock.now))
         self.files = FileStore(
             self.engine,
             self.clock.now,
@@ -138,6 +145,7 @@ class App:
         await self.service.start()
         await self.frame_log.start()
         await self.files.start()
+        await self._open_authority()
         try:
             await self.ocpp.start()
         except OSError as error:
@@ -149,6 +157,17 @@ class App:
         if self.bridge is not None:
             await self.bridge.start()
         log.info("stations: ports %s; HTTP: port %s, seen as %s", self.ocpp.ports, self.http_port, self.public_url)
+
+    async def _open_authority(self) -> None:
+        """The operator's own certificate authority: its stations come to the door with mutual TLS."""
+        settings = authority_settings(self.settings)
+        if settings is None:
+            return
+        try:
+            authority = await ensure_authority(self.engine, settings, self.clock.now())
+        except CertificateUnusable as error:
+            raise SettingsError(f"authority.passphrase: {error}") from error
+        self.ocpp.own_ca_pem = authority.root_pem + authority.issuing_pem
 
     async def stop(self) -> None:
         """Close the doors, finish what is in hand, let go of the database. Nothing is lost that was answered."""
@@ -230,6 +249,8 @@ def ocpp_options(settings: Settings) -> OcppOptions:
         ),
         trusted=o.mutual_tls.trusted if o.mutual_tls else (),
         organisation=o.mutual_tls.organisation if o.mutual_tls else "",
+        signing_organisation=settings.authority.organisation if settings.authority else None,
+        ocsp_private=settings.authority.ocsp_private if settings.authority else False,
         path=o.path,
         unknown_stations=o.unknown_stations,
         call_timeout_s=o.call_timeout_s,
@@ -241,6 +262,20 @@ def ocpp_options(settings: Settings) -> OcppOptions:
         heartbeat_interval_s=o.heartbeat_interval_s,
         meter_sample_interval_s=o.meter_sample_interval_s,
         connection_timeout_s=settings.sessions.connection_timeout_s,
+    )
+
+
+def authority_settings(settings: Settings) -> AuthoritySettings | None:
+    """The authority's, where there is one."""
+    a = settings.authority
+    if a is None:
+        return None
+    return AuthoritySettings(
+        passphrase=a.passphrase.get_secret_value(),
+        organisation=a.organisation,
+        key=a.key,
+        valid_days=a.valid_days,
+        renew_days=a.renew_days,
     )
 
 

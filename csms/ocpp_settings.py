@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 
 class Section(BaseModel):
@@ -40,6 +40,32 @@ class MutualTlsSettings(Section):
         max_length=64,
         description="The operator's name that a station's certificate must have as O. Empty: any. The own CA signs it.",
     )
+
+
+class AuthoritySection(Section):
+    """The operator's own certificate authority for stations. Without this section no certificate is signed."""
+
+    passphrase: SecretStr = Field(
+        description="Opens the authority's private keys, which are kept encrypted. 16 or more characters. Secret."
+    )
+    organisation: str = Field(
+        min_length=1, max_length=64, description="The operator's name: O of the authority, and of every request."
+    )
+    key: Literal["EC", "RSA"] = Field(
+        "EC", description="Kind of the authority's keys: P-256, or RSA of 3072 bits for stations that know no EC."
+    )
+    valid_days: int = Field(365, ge=1, le=3650, description="How long a station's certificate is valid, days.")
+    renew_days: int = Field(30, ge=1, description="So long before its end a station is asked to renew it, days.")
+    ocsp_private: bool = Field(
+        False, description="Ask OCSP responders at addresses that are not public, when a station names one."
+    )
+
+    @field_validator("passphrase")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        if len(value.get_secret_value()) < 16:
+            raise ValueError("must have 16 characters or more")
+        return value
 
 
 class OcppSettings(Section):

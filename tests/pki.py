@@ -70,6 +70,7 @@ class Pair:
     certificate: x509.Certificate
     key: Key
     issuer: Pair | None = None
+    chain: tuple[x509.Certificate, ...] = ()  # what stands above it, where its peer does not know it
 
     @property
     def pem(self) -> str:
@@ -86,7 +87,8 @@ class Pair:
         """The certificate's file and the key's."""
         folder = Path(tempfile.mkdtemp(prefix="tapvolt-pki-", dir=_folder()))
         certificate, key = folder / "certificate.pem", folder / "key.pem"
-        certificate.write_text(self.pem, encoding="ascii")
+        above = [one.public_bytes(Encoding.PEM).decode() for one in self.chain]
+        certificate.write_text("".join((self.pem, *above)), encoding="ascii")
         key.write_text(pem_of(self.key), encoding="ascii")
         return certificate, key
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from csms.ocpp.options import OcppOptions
 from sessions import facts
 from sessions.directory import Admission, Inbox, Outcome, StationDirectory
 
@@ -52,6 +53,7 @@ class StationContext:
     heartbeat_interval_s: int
     held_retry_s: int
     connection_nonce: str
+    options: OcppOptions = field(default_factory=OcppOptions)
     on_boot: Callable[[], None] = lambda: None
     _reported: set[tuple[str, str]] = field(default_factory=set)
     _count: int = 0

@@ -20,7 +20,9 @@ class OcppOptions:
     mutual_tls_port: int | None = None
     certificates: tuple[KeyPair, ...] = ()
     trusted: tuple[Path, ...] = ()
-    organisation: str = ""
+    organisation: str = ""  # what a station's certificate must have as O at the door with mutual TLS; empty: any
+    signing_organisation: str | None = None  # what a station's request must have; None: nothing is signed
+    ocsp_private: bool = False
     path: str = "/ocpp"
     unknown_stations: Literal["accept", "hold", "refuse"] = "hold"
     call_timeout_s: float = 30

@@ -66,6 +66,8 @@ class OcppServer:
         self._doors: dict[int, Server] = {}
         #: The doors with TLS, by security profile, once started.
         self.tls: dict[int, TlsDoor] = {}
+        #: This system's own CA, PEM: trusted at the door with mutual TLS. To be set before the start.
+        self.own_ca_pem = ""
         self.connections: dict[str, Connection] = {}
         self._sockets: dict[str, ServerConnection] = {}
 
@@ -85,7 +87,7 @@ class OcppServer:
         if o.tls_port is not None:
             self.tls[TLS] = TlsDoor(o.certificates)
         if o.mutual_tls_port is not None:
-            self.tls[MUTUAL_TLS] = TlsDoor(o.certificates, o.trusted)
+            self.tls[MUTUAL_TLS] = TlsDoor(o.certificates, o.trusted, self.own_ca_pem)
         ports = {PLAIN: o.port if o.plain else None, TLS: o.tls_port, MUTUAL_TLS: o.mutual_tls_port}
         try:
             for profile, port in ports.items():
@@ -171,6 +173,7 @@ class OcppServer:
             heartbeat_interval_s=self.options.heartbeat_interval_s,
             held_retry_s=self.options.held_retry_s,
             connection_nonce=secrets.token_hex(8),
+            options=self.options,
         )
         line = Connection(ctx, dialect, self.options, send=socket.send, close=socket.close, note=self._note)
         await self._replace(identity)

@@ -60,13 +60,14 @@ class TlsDoor:
 
     ``pairs``: one or more server certificates, with keys of different kinds (ECDSA and RSA). ``trusted``: PEM files of
     the CAs whose station certificates are taken (profile 3); None where stations have no certificate (profile 2).
+    ``more_trusted``: further CAs, PEM, which `trust` replaces.
     """
 
-    def __init__(self, pairs: Sequence[KeyPair], trusted: Sequence[Path] | None = None) -> None:
+    def __init__(self, pairs: Sequence[KeyPair], trusted: Sequence[Path] | None = None, more_trusted: str = "") -> None:
         """Read the files. Raises `TlsError`."""
         self._pairs = tuple(pairs)
         self._trusted = tuple(trusted) if trusted is not None else None
-        self._more_trusted = ""
+        self._more_trusted = more_trusted
         self._looked_at = time.monotonic()
         self._stamps = self._stamped()
         self._newest = self._made()
@@ -80,7 +81,7 @@ class TlsDoor:
         return self._trusted is not None
 
     def trust(self, pem: str) -> None:
-        """Take these CAs' certificates too, instead of the ones given here before. Raises `TlsError`."""
+        """Take these CAs' certificates too, instead of `more_trusted` before. Raises `TlsError`."""
         before, self._more_trusted = self._more_trusted, pem
         try:
             self.reload()

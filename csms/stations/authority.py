@@ -119,18 +119,10 @@ def sign_request(
     ``names``: what its CN may be; ``organisation``: what its O must be, None for whatever it is. Of the request only
     the subject and the key are taken: extensions are ours to give.
     """
-    request = read_request(csr_pem)
-    with _refusing():
-        subject, key = request.subject, request.public_key()
-        common_name = name_part(subject, NameOID.COMMON_NAME)
-        problem = key_problem(key)
-    if problem is not None:
-        raise RequestRefused(f"The request cannot be signed: {problem}.")
-    if not common_name or common_name not in names:
-        raise RequestRefused("The request's CN is neither this station's serial number nor its identity.")
-    if organisation is not None and name_part(subject, NameOID.ORGANIZATION_NAME) != organisation:
-        raise RequestRefused(f"The request's O is not {organisation!r}: set the operator's name at the station.")
-    issuing, issuing_key = read_certificate(authority.issuing_pem), _decrypted(authority.issuing_key_pem, passphrase)
+    request = check_request(csr_pem, names=names, organisation=organisation)
+    subject, key = request.subject, request.public_key()
+    common_name = name_part(subject, NameOID.COMMON_NAME)
+    issuing, issuing_key = read_certificate(authority.issuing_pem), open_key(authority.issuing_key_pem, passphrase)
     if now >= issuing.not_valid_after_utc:
         raise CertificateUnusable("The issuing CA has expired: make a new one.")
     not_after = min(now + timedelta(days=valid_days), issuing.not_valid_after_utc).replace(microsecond=0)
@@ -151,6 +143,22 @@ def sign_request(
         common_name=common_name,
         not_after=not_after,
     )
+
+
+def check_request(csr_pem: str, *, names: Collection[str], organisation: str | None) -> x509.CertificateSigningRequest:
+    """A request that may be signed; see `sign_request`. Raises `RequestRefused`."""
+    request = read_request(csr_pem)
+    with _refusing():
+        subject = request.subject
+        common_name = name_part(subject, NameOID.COMMON_NAME)
+        problem = key_problem(request.public_key())
+    if problem is not None:
+        raise RequestRefused(f"The request cannot be signed: {problem}.")
+    if not common_name or common_name not in names:
+        raise RequestRefused("The request's CN is neither this station's serial number nor its identity.")
+    if organisation is not None and name_part(subject, NameOID.ORGANIZATION_NAME) != organisation:
+        raise RequestRefused(f"The request's O is not {organisation!r}: set the operator's name at the station.")
+    return request
 
 
 def read_request(csr_pem: str) -> x509.CertificateSigningRequest:
@@ -236,7 +244,8 @@ def _encrypted(key: Key, passphrase: str) -> str:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()
 
 
-def _decrypted(key_pem: str, passphrase: str) -> Key:
+def open_key(key_pem: str, passphrase: str) -> Key:
+    """The authority's private key. Raises `CertificateUnusable` if the passphrase does not open it."""
     try:
         key = load_pem_private_key(key_pem.encode(), passphrase.encode())
     except (ValueError, TypeError):

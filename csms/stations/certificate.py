@@ -211,10 +211,13 @@ def certificate_problem(
     return None
 
 
-def trusted_root(pem: str, now: datetime) -> CertificateDescription:
-    """A certificate that stations may be told to trust (InstallCertificate). Raises `CertificateUnusable`."""
-    if len(pem) > LONGEST_PEM:
-        raise CertificateUnusable(f"The certificate has {len(pem)} characters; stations take {LONGEST_PEM} at most.")
+def trusted_root(pem: str, now: datetime, *, most: int = LONGEST_PEM) -> CertificateDescription:
+    """A certificate that stations may be told to trust (InstallCertificate). Raises `CertificateUnusable`.
+
+    ``most``: characters that the station's version takes.
+    """
+    if len(pem) > most:
+        raise CertificateUnusable(f"The certificate has {len(pem)} characters; stations take {most} at most.")
     certificate = read_certificate(pem)
     described = describe(certificate)
     if not described.is_ca:

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from websockets.exceptions import InvalidMessage, InvalidStatus
 
+from csms.stations.certificate import certificate_hash, read_chain
 from tests.conformance.bench import PASSWORD, Bench, bench
-from tests.pki import OPERATOR, Pair, client_context, pki
+from tests.pki import OPERATOR, Key, Pair, client_context, pki
 from tests.wire.station import Station
 
 
@@ -26,7 +27,8 @@ async def secure_bench(database_url: str, **overrides: Any) -> AsyncIterator[Ben
         "mutual_tls": {"port": 0, "trusted": [pki().root.files[0]], "organisation": OPERATOR},
     }
     ocpp |= overrides.pop("ocpp", {})
-    async with bench(database_url, ocpp=ocpp, **overrides) as made:
+    authority = {"passphrase": "a-passphrase-of-tests", "organisation": OPERATOR, "ocsp_private": True}
+    async with bench(database_url, **({"authority": authority} | overrides), ocpp=ocpp) as made:
         yield made
 
 
@@ -67,3 +69,39 @@ async def rotate(bench: Bench, station: Station, answer: dict[str, Any]) -> tupl
 async def pending(bench: Bench) -> bool:
     """Whether a new password is on its way."""
     return bool((await bench.api("GET", "/stations/CS1/password"))["rotation_pending"])
+
+
+async def request_certificate(
+    bench: Bench, station: Station, csr: str, **more: Any
+) -> tuple[dict[str, Any], list[Any] | None]:
+    """Have the station ask for a certificate; the answer, and the CertificateSigned that follows an Accepted."""
+    answer = await bench.ask(station, "SignCertificate", {"csr": csr} | more)
+    return answer, (await bench.expect(station, "CertificateSigned") if answer["status"] == "Accepted" else None)
+
+
+async def newest_request(bench: Bench) -> Any:
+    """The newest certificate request of CS1, as the API shows it."""
+    return (await bench.api("GET", "/stations/CS1/certificate-requests"))["items"][0]
+
+
+async def request_in(bench: Bench, state: str) -> Any:
+    """The newest certificate request of CS1, once it is in ``state``."""
+    return await bench.eventually(lambda: newest_request(bench), lambda shown: shown["state"] == state)
+
+
+def signed_pair(call: list[Any], key: Key) -> Pair:
+    """What a CertificateSigned brings, as a station keeps it: its certificate, the issuing CA's, its key."""
+    leaf, issuing = read_chain(call[3]["certificateChain"])
+    return Pair(leaf, key, chain=(issuing,))
+
+
+def hash_data(pair: Pair, algorithm: str = "SHA256") -> dict[str, str]:
+    """CertificateHashDataType of a certificate of the test PKI, as a station tells it."""
+    issuer = pair.issuer.certificate if pair.issuer is not None else None
+    made = certificate_hash(pair.certificate, issuer, algorithm)
+    return {
+        "hashAlgorithm": algorithm,
+        "issuerNameHash": made.issuer_name_hash,
+        "issuerKeyHash": made.issuer_key_hash,
+        "serialNumber": made.serial_number,
+    }

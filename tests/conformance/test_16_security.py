@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,10 +10,21 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.conformance.bench import PASSWORD, Bench
-from tests.conformance.secure import come, no_handshake, pending, refused, rotate, secure_bench
+from tests.conformance.bench import PASSWORD, Bench, stamp
+from tests.conformance.secure import (
+    come,
+    hash_data,
+    no_handshake,
+    pending,
+    refused,
+    request_certificate,
+    request_in,
+    rotate,
+    secure_bench,
+    signed_pair,
+)
 from tests.databases import Databases
-from tests.pki import client_context, pki
+from tests.pki import client_context, ec_key, name, pki, signing_request
 
 V16 = "ocpp1.6"
 
@@ -68,6 +80,119 @@ async def test_TC_073_a_password_is_not_set_by_hand(bench: Bench) -> None:
         problem = await bench.api("POST", "/stations/CS1/commands/ChangeConfiguration", payload, status=409)
         assert "/stations/CS1/password" in problem["detail"]
     assert not await station.calls_so_far()
+
+
+# --- certificates -----------------------------------------------------------------------------------------------------
+
+
+async def test_TC_074_update_charge_point_certificate_by_request(bench: Bench) -> None:
+    station = await come(bench, V16, 1)
+    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/certificate-renewals?wait=8", {}))
+    call = await bench.expect(station, "ExtendedTriggerMessage")
+    assert call[3] == {"requestedMessage": "SignChargePointCertificate"}
+    await station.answer(call, {"status": "Accepted"})
+    assert (await asked)["state"] == "accepted"
+    key = ec_key()
+    answer, signed = await request_certificate(bench, station, signing_request(key, name("CS1")))
+    assert answer == {"status": "Accepted"}
+    assert signed is not None
+    assert set(signed[3]) == {"certificateChain"}
+    await station.answer(signed, {"status": "Accepted"})
+    shown = await request_in(bench, "installed")
+    assert (shown["common_name"], shown["usage"]) == ("CS1", "ChargingStationCertificate")
+    # It opens the door with mutual TLS, and only to this station.
+    await come(bench, V16, 3, pair=signed_pair(signed, key))
+
+
+@pytest.mark.parametrize("wrong", ["CS2", None])
+async def test_TC_074_a_request_for_somebody_else_is_rejected(bench: Bench, wrong: str | None) -> None:
+    station = await come(bench, V16, 1)
+    answer, signed = await request_certificate(bench, station, signing_request(ec_key(), name(wrong)))
+    assert (answer, signed) == ({"status": "Rejected"}, None)
+    assert not (await bench.api("GET", "/stations/CS1/certificate-requests"))["items"]
+
+
+@pytest.mark.parametrize(
+    ("case", "kind", "its_word"),
+    [
+        ("TC_075_1", "ManufacturerRootCertificate", "ManufacturerRootCertificate"),
+        ("TC_075_2", "CSMSRootCertificate", "CentralSystemRootCertificate"),
+    ],
+    ids=["TC_075_1", "TC_075_2"],
+)
+async def test_TC_075_install_a_certificate(bench: Bench, case: str, kind: str, its_word: str) -> None:
+    """TC_075_1, TC_075_2."""
+    station = await come(bench, V16, 1)
+    body = {"certificate_type": kind, "certificate": pki().root.pem}
+    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/certificates?wait=8", body))
+    call = await bench.expect(station, "InstallCertificate")
+    assert call[3] == {"certificateType": its_word, "certificate": pki().root.pem}
+    await station.answer(call, {"status": "Accepted"})
+    assert (await asked)["state"] == "accepted", case
+    (shown,) = (await bench.api("GET", "/stations/CS1/certificates"))["items"]
+    assert (shown["certificate_type"], shown["certificate_pem"]) == (kind, pki().root.pem)
+    listed = await bench.exchange(
+        station,
+        "GetInstalledCertificateIds",
+        {"certificateType": its_word},
+        {"status": "Accepted", "certificateHashData": [hash_data(pki().root)]},
+    )
+    assert listed["state"] == "accepted"
+    assert (await bench.api("GET", "/stations/CS1/certificates"))["items"][0]["certificate_pem"] == pki().root.pem
+
+
+async def test_TC_075_what_1_6_does_not_know_is_not_sent(bench: Bench) -> None:
+    station = await come(bench, V16, 1)
+    body = {"certificate_type": "V2GRootCertificate", "certificate": pki().root.pem}
+    problem = await bench.api("POST", "/stations/CS1/certificates", body, status=409)
+    assert "OCPP 1.6 stations take only" in problem["detail"]
+    assert not await station.calls_so_far()
+
+
+@pytest.mark.parametrize(("status", "left"), [("Accepted", 0), ("NotFound", 0), ("Failed", 1)])
+async def test_TC_076_delete_a_certificate(bench: Bench, status: str, left: int) -> None:
+    station = await come(bench, V16, 1)
+    listed = {"status": "Accepted", "certificateHashData": [hash_data(pki().root)]}
+    kind = {"certificateType": "CentralSystemRootCertificate"}
+    await bench.exchange(station, "GetInstalledCertificateIds", kind, listed)
+    assert len((await bench.api("GET", "/stations/CS1/certificates"))["items"]) == 1
+    deletion = {"certificateHashData": hash_data(pki().root)}
+    command = await bench.exchange(station, "DeleteCertificate", deletion, {"status": status})
+    assert command["state"] == ("accepted" if status == "Accepted" else "refused")
+    assert len((await bench.api("GET", "/stations/CS1/certificates"))["items"]) == left
+
+
+async def test_TC_077_invalid_charge_point_certificate(bench: Bench) -> None:
+    """The station finds what it was sent wrong: it says so twice, and is not sent it again."""
+    station = await come(bench, V16, 1)
+    answer, signed = await request_certificate(bench, station, signing_request(ec_key(), name("CS1")))
+    assert (answer["status"], signed is not None) == ("Accepted", True)
+    await station.answer(signed or [], {"status": "Rejected"})
+    await request_in(bench, "rejected")
+    event = {"type": "InvalidChargePointCertificate", "timestamp": stamp(), "techInfo": "wrong issuer"}
+    assert await bench.ask(station, "SecurityEventNotification", event) == {}
+    (shown,) = (await bench.api("GET", "/security-events?station_id=CS1"))["items"]
+    assert (shown["type"], shown["critical"], shown["tech_info"]) == (event["type"], False, "wrong issuer")
+    await station.socket.close()
+    back = await come(bench, V16, 1)
+    assert not await back.calls_so_far()
+
+
+async def test_TC_078_invalid_central_system_certificate(bench: Bench) -> None:
+    station = await come(bench, V16, 1)
+    body = {"certificate_type": "CSMSRootCertificate", "certificate": pki().root.pem}
+    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/certificates?wait=8", body))
+    await station.answer(await bench.expect(station, "InstallCertificate"), {"status": "Rejected"})
+    assert (await asked)["state"] == "refused"
+    assert not (await bench.api("GET", "/stations/CS1/certificates"))["items"]
+    event = {"type": "InvalidCentralSystemCertificate", "timestamp": stamp()}
+    for _ in range(2):  # sent again, it is one event
+        assert await bench.ask(station, "SecurityEventNotification", event) == {}
+    (shown,) = (await bench.api("GET", "/security-events?type=InvalidCentralSystemCertificate"))["items"]
+    assert shown["station_id"] == "CS1"
+
+
+# --- profiles ---------------------------------------------------------------------------------------------------------
 
 
 async def test_TC_083_upgrade_security_profile_accepted(bench: Bench) -> None:

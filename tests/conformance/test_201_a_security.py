@@ -9,11 +9,27 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+from websockets.typing import Subprotocol
 
-from tests.conformance.bench import PASSWORD, Bench
-from tests.conformance.secure import come, no_handshake, pending, refused, rotate, secure_bench
+from tests.conformance.bench import PASSWORD, Bench, stamp
+from tests.conformance.bench import bench as bench_without
+from tests.conformance.secure import (
+    come,
+    no_handshake,
+    pending,
+    refused,
+    request_certificate,
+    request_in,
+    rotate,
+    secure_bench,
+    signed_pair,
+)
 from tests.databases import Databases
-from tests.pki import client_context, pki
+from tests.pki import OPERATOR, client_context, ec_key, name, pki, rsa_key, signing_request
 from tests.wire.station import Station, basic
 
 V201 = "ocpp2.0.1"
@@ -45,10 +61,6 @@ async def test_TC_A_01_basic_authentication_valid(bench: Bench) -> None:
 
 
 async def test_TC_A_02_user_name_is_not_the_identity(bench: Bench) -> None:
-    from websockets.asyncio.client import connect
-    from websockets.exceptions import InvalidStatus
-    from websockets.typing import Subprotocol
-
     with pytest.raises(InvalidStatus) as refusal:
         await connect(
             f"{bench.app.ocpp_url}/CS1",
@@ -193,6 +205,137 @@ async def test_TC_A_09_a_password_is_not_set_by_hand(bench: Bench) -> None:
     problem = await bench.api("POST", "/stations/CS1/commands/SetVariables", payload, status=409)
     assert "/stations/CS1/password" in problem["detail"]
     assert not await station.calls_so_far()
+
+
+# --- certificates -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [V201, "ocpp2.1"])
+async def test_TC_A_11_update_charging_station_certificate(bench: Bench, version: str) -> None:
+    station = await come(bench, version, 1)
+    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/certificate-renewals?wait=8", {}))
+    call = await bench.expect(station, "TriggerMessage")
+    assert call[3] == {"requestedMessage": "SignChargingStationCertificate"}
+    await station.answer(call, {"status": "Accepted"})
+    assert (await asked)["state"] == "accepted"
+    key = ec_key()
+    more: dict[str, Any] = {"certificateType": "ChargingStationCertificate"}
+    more |= {"requestId": 77} if version == "ocpp2.1" else {}
+    # By its serial number, as it told it at boot.
+    answer, signed = await request_certificate(bench, station, signing_request(key, name("SN-1")), **more)
+    assert answer == {"status": "Accepted"}
+    assert signed is not None
+    assert {k: v for k, v in signed[3].items() if k != "certificateChain"} == more
+    await station.answer(signed, {"status": "Accepted"})
+    shown = await request_in(bench, "installed")
+    assert shown["common_name"] == "SN-1"
+    assert shown["renew_at"] < shown["not_after"]
+    pair = signed_pair(signed, key)
+    await come(bench, version, 3, pair=pair)
+    with pytest.raises(InvalidStatus) as refusal:  # it is nobody else's
+        await bench.connect("CS2", version, profile=3, tls=client_context(pki().root, pair), password=None, boot=False)
+    assert refusal.value.response.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("more", "usage", "server", "client"),
+    [
+        pytest.param({"certificateType": "V2GCertificate"}, "V2GCertificate", True, False, id="TC_A_12"),
+        pytest.param({}, "Both", True, True, id="TC_A_13"),
+    ],
+)
+async def test_TC_A_12_13_update_v2g_and_combined_certificate(
+    bench: Bench, more: dict[str, Any], usage: str, server: bool, client: bool
+) -> None:
+    """TC_A_12, TC_A_13: the certificate is for what was asked, and for nothing else."""
+    station = await come(bench, V201, 1)
+    key = ec_key()
+    answer, signed = await request_certificate(bench, station, signing_request(key, name("SN-1")), **more)
+    assert (answer, signed is not None) == ({"status": "Accepted"}, True)
+    assert signed is not None
+    assert {k: v for k, v in signed[3].items() if k != "certificateChain"} == more
+    await station.answer(signed, {"status": "Accepted"})
+    assert (await request_in(bench, "installed"))["usage"] == usage
+    pair = signed_pair(signed, key)
+    uses = pair.certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert (ExtendedKeyUsageOID.SERVER_AUTH in uses, ExtendedKeyUsageOID.CLIENT_AUTH in uses) == (server, client)
+
+
+async def test_TC_A_14_invalid_certificate(bench: Bench) -> None:
+    """The station refuses what it was sent, says why, and is not sent it again."""
+    station = await come(bench, V201, 1)
+    more = {"certificateType": "ChargingStationCertificate"}
+    _, signed = await request_certificate(bench, station, signing_request(ec_key(), name("CS1")), **more)
+    assert signed is not None
+    await station.answer(signed, {"status": "Rejected", "statusInfo": {"reasonCode": "InvalidCertificate"}})
+    await request_in(bench, "rejected")
+    event = {"type": "InvalidChargingStationCertificate", "timestamp": stamp()}
+    assert await bench.ask(station, "SecurityEventNotification", event) == {}
+    (shown,) = (await bench.api("GET", "/security-events?critical=false"))["items"]
+    assert (shown["station_id"], shown["type"]) == ("CS1", event["type"])
+    await station.socket.close()
+    assert not await (await come(bench, V201, 1)).calls_so_far()
+
+
+@pytest.mark.parametrize(
+    ("csr", "said"),
+    [
+        (lambda: signing_request(ec_key(), name("CS2")), "CN is neither"),
+        (lambda: signing_request(ec_key(), name("CS1", "Other")), "O is not"),
+        (lambda: signing_request(rsa_key(1024), name("CS1")), "1024 bits"),
+        (lambda: "no PEM", "is no PEM"),
+        (lambda: signing_request(ec_key(), name("CS1"))[:120], "cannot be read"),
+    ],
+)
+async def test_TC_A_11_what_is_wrong_is_rejected(bench: Bench, csr: Any, said: str) -> None:
+    station = await come(bench, V201, 1)
+    answer, signed = await request_certificate(bench, station, csr())
+    assert (answer["status"], signed) == ("Rejected", None)
+    assert said in answer["statusInfo"]["additionalInfo"]
+    findings = (await bench.api("GET", "/findings?station_id=CS1"))["items"]
+    assert "certificate-request-refused" in [finding["code"] for finding in findings]
+
+
+async def test_TC_A_11_what_could_not_be_delivered_goes_out_again(bench: Bench) -> None:
+    station = await come(bench, V201, 1)
+    more = {"certificateType": "ChargingStationCertificate"}
+    key = ec_key()
+    _, signed = await request_certificate(bench, station, signing_request(key, name("CS1")), **more)
+    await station.socket.close()  # without an answer
+    assert signed is not None
+    await request_in(bench, "undelivered")
+    back = await bench.connect(boot=False)
+    again = await bench.expect(back, "CertificateSigned")
+    assert again[3] == signed[3]
+    await back.answer(again, {"status": "Accepted"})
+    assert (await request_in(bench, "installed"))["attempts"] == 2
+
+
+async def test_TC_A_11_a_newer_request_settles_an_older_one(bench: Bench) -> None:
+    station = await come(bench, V201, 1)
+    more = {"certificateType": "ChargingStationCertificate"}
+    for _ in range(2):
+        _, signed = await request_certificate(bench, station, signing_request(ec_key(), name("CS1")), **more)
+    assert signed is not None
+    await station.answer(signed, {"status": "Accepted"})
+    await request_in(bench, "installed")
+    shown = (await bench.api("GET", "/stations/CS1/certificate-requests"))["items"]
+    assert [one["state"] for one in shown] == ["installed", "superseded"]
+
+
+async def test_TC_A_11_without_an_authority_nothing_is_signed(databases: Databases) -> None:
+    async with bench_without(databases.fresh("sqlite")) as bench:
+        station = await bench.connect()
+        answer = await bench.ask(station, "SignCertificate", {"csr": signing_request(ec_key(), name("CS1"))})
+        assert answer["status"] == "Rejected"
+        assert "[authority]" in (await bench.api("GET", "/authority", status=404))["detail"]
+
+
+async def test_TC_A_11_the_authority_is_shown_without_its_keys(bench: Bench) -> None:
+    shown = await bench.api("GET", "/authority")
+    assert shown["root"]["organisation"] == OPERATOR
+    assert "PRIVATE" not in str(shown)
+    assert shown["issuing"]["issuer"] == shown["root"]["common_name"]
 
 
 # --- profiles ---------------------------------------------------------------------------------------------------------

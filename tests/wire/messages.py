@@ -87,6 +87,7 @@ V16 = (
     Example(
         "SecurityEventNotification",
         {"type": "TamperDetectionActivated", "timestamp": AT},
+        facts=("SecurityEventReported",),
         answer={},
         broken=(
             ("missing", {"timestamp": AT}, "OccurrenceConstraintViolation"),
@@ -98,6 +99,7 @@ V16 = (
     Example(
         "SignCertificate",
         {"csr": "-----BEGIN CERTIFICATE REQUEST-----"},
+        facts=(),
         answer={"status": "Rejected"},
         broken=(
             ("missing", {}, "OccurrenceConstraintViolation"),
@@ -242,7 +244,14 @@ V201 = (
         {"iso15118SchemaVersion": "urn:iso:15118:2", "action": "Install", "exiRequest": "ZXhp"},
         "action",
         {"exiRequest": 5},
-        {"status": "Failed", "exiResponse": ""},
+        {
+            "status": "Failed",
+            "exiResponse": "",
+            "statusInfo": {
+                "reasonCode": "NoProvider",
+                "additionalInfo": "no provider of contract certificates is known here",
+            },
+        },
         {"iso15118SchemaVersion": "u" * 60},
     ),
     strict(
@@ -250,7 +259,13 @@ V201 = (
         {"ocspRequestData": _OCSP},
         "ocspRequestData",
         {"ocspRequestData": "c3"},
-        {"status": "Failed"},
+        {
+            "status": "Failed",
+            "statusInfo": {
+                "reasonCode": "NoOCSPAnswer",
+                "additionalInfo": "the certificate's hashes or its serial number are no hexadecimal of that length",
+            },
+        },
         {"ocspRequestData": {**_OCSP, "serialNumber": "c" * 50}},
     ),
     Example(
@@ -363,14 +378,22 @@ V201 = (
         {"type": 5},
         None,
         {"techInfo": "t" * 300},
+        facts=("SecurityEventReported",),
     ),
     strict(
         "SignCertificate",
         {"csr": "-----BEGIN CERTIFICATE REQUEST-----"},
         "csr",
         {"csr": 5},
-        {"status": "Rejected"},
+        {
+            "status": "Rejected",
+            "statusInfo": {
+                "reasonCode": "NotSigned",
+                "additionalInfo": "this system has no certificate authority",
+            },
+        },
         {"csr": "c" * 6000},
+        facts=(),
     ),
     Example(
         "StatusNotification",

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from csms.ocpp.certificate_status import certificate_status
 from csms.ocpp.dialect import Payload, StationContext, Unusable, obj, objects, record, stamp, text
 from csms.ocpp.message import Messages
 
 messages = Messages("M. Certificate management")
 
 _HASH = {"hashAlgorithm": 6, "issuerNameHash": 128, "issuerKeyHash": 128, "serialNumber": 40}
+
+
+@messages.answer("GetCertificateStatus")
+async def get_certificate_status(ctx: StationContext, payload: Payload) -> Payload:
+    """M06. Asks the OCSP responder that the station names, and passes its answer on."""
+    return await certificate_status(ctx, payload, most_characters=18_000)
 
 
 @messages.answer("GetCertificateChainStatus")
