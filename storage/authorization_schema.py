@@ -24,3 +24,13 @@ local_list_entries = Table(
     Column("id_token", String(64), primary_key=True),
     Column("rights", Text, nullable=False),  # csms.stations.local_lists.Listed, JSON
 )
+
+#: What an operator wants on a station's list; no row: all id tokens, in one message.
+local_list_wishes = Table(
+    "local_list_wishes",
+    metadata,
+    Column("station_id", String(64), primary_key=True),
+    Column("id_tokens", Text),  # JSON, folded; NULL: all
+    Column("entries_per_message", Integer),  # NULL: the station takes all at once
+    Column("revision", Integer, nullable=False),
+)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from typing import Any
 
 import orjson
 from sqlalchemy import delete, select
@@ -13,10 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sessions.codec import register
 from sessions.commands import Command
 from sessions.facts import StationFact
-from sessions.rows import insert_for, upsert
+from sessions.rows import insert_for, token_record, upsert
 from storage import authorization_schema as t
 from storage import schema
-from storage.engine import reading
+from storage.engine import reading, writing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +33,59 @@ class Listed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListUpdate:
-    """What to send. ``full``: all of the list; else what changed. ``removed``: tokens to take out."""
+    """What to send. ``full``: all of the list; else what changed. ``removed``: tokens to take out, with their types."""
 
     version: int
     full: bool
     entries: tuple[Listed, ...]
-    removed: tuple[str, ...] = ()
+    removed: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListWish:
+    """What an operator wants on a station's list. ``id_tokens`` None: all there are.
+
+    ``entries_per_message``: more than so many go in several messages; None: the station takes all at once.
+    """
+
+    id_tokens: frozenset[str] | None = None
+    entries_per_message: int | None = None
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListStanding:
+    """How a station's list stands. ``version``: of the list it last accepted; ``status``: of the last update."""
+
+    wish: ListWish
+    version: int = 0
+    told_version: int | None = None
+    status: str = ""
+    updated_at: datetime | None = None
+    has: Mapping[str, Listed] = field(default_factory=dict)
+    wanted: Mapping[str, Listed] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()  # wanted, and longer than the station's version can say
+
+    def update(self) -> ListUpdate | None:
+        """What brings the station nearer to what is wanted; None if it has that.
+
+        Everything is sent where the station has nothing of ours, refused the last update, or says it has another
+        version. What does not fit into a message is left to the next one.
+        """
+        told = self.told_version
+        full = self.version == 0 or self.status != "Accepted" or (told is not None and told != self.version)
+        has = {} if full else self.has
+        changed = [self.wanted[name] for name in sorted(self.wanted) if has.get(name) != self.wanted[name]]
+        removed = [has[name] for name in sorted(set(has) - set(self.wanted))]
+        if not full and not changed and not removed:
+            return None
+        most = self.wish.entries_per_message or len(changed) + len(removed)
+        return ListUpdate(
+            version=max(self.version, told or 0) + 1,
+            full=full,
+            entries=tuple(changed[:most]),
+            removed={entry.id_token: entry.token_type for entry in removed[: max(0, most - len(changed))]},
+        )
 
 
 @register
@@ -71,6 +119,8 @@ async def keep_answers(connection: AsyncConnection, found: Sequence[LocalListAns
             "status": fact.status[:20],
             "updated_at": now,
         }
+        if accepted:  # what it said before is over
+            row["told_version"] = None
         await upsert(connection, lists, ["station_id"], [row])
         if not accepted:
             continue
@@ -107,44 +157,59 @@ async def keep_versions(
 KEEPERS = {LocalListAnswered: (keep_answers,), LocalListVersionTold: (keep_versions,)}
 
 
-async def accepted_entries(engine: AsyncEngine, station_id: str) -> dict[str, Listed]:
-    """What the station has, by token."""
-    e = t.local_list_entries.c
+async def standing(engine: AsyncEngine, station_id: str, now: datetime, *, longest: int) -> ListStanding:
+    """How the station's list stands. ``longest``: characters of an id token that its version can say."""
+    lists, e, w, k = t.local_lists.c, t.local_list_entries.c, t.local_list_wishes.c, schema.id_tokens.c
     async with reading(engine) as connection:
-        rows = await connection.execute(select(e.id_token, e.rights).where(e.station_id == station_id))
-        return {row.id_token: Listed(**orjson.loads(row.rights)) for row in rows}
-
-
-async def wanted_entries(engine: AsyncEngine) -> dict[str, Listed]:
-    """What every station should have: the id tokens we know, but for master passes, which start nothing."""
-    k = schema.id_tokens.c
-    async with reading(engine) as connection:
-        rows = await connection.execute(select(schema.id_tokens).where(k.master_pass.is_(False)))
-        return {
-            row.id_token: Listed(
-                id_token=row.id_token,
-                status=row.status,
-                token_type=row.token_type or "ISO14443",
-                group_id=row.group_id,
-                expires_at=row.expires_at.isoformat() if row.expires_at else None,
+        row = (await connection.execute(select(t.local_lists).where(lists.station_id == station_id))).first()
+        accepted = await connection.execute(select(e.id_token, e.rights).where(e.station_id == station_id))
+        has = {entry.id_token: Listed(**orjson.loads(entry.rights)) for entry in accepted}
+        asked = (await connection.execute(select(t.local_list_wishes).where(w.station_id == station_id))).first()
+        wish = _wish(asked) if asked is not None else ListWish()
+        # A master pass starts nothing: it is on no list.
+        known = await connection.execute(select(schema.id_tokens).where(k.master_pass.is_(False)))
+        wanted = {
+            token.id_token: Listed(
+                id_token=token.id_token,
+                status=token_record(token).standing(now).value,
+                token_type=token.token_type or "ISO14443",
+                group_id=token.group_id,
+                expires_at=token.expires_at.isoformat() if token.expires_at else None,
             )
-            for row in rows
+            for token in known
+            if wish.id_tokens is None or token.id_token in wish.id_tokens
         }
+    return ListStanding(
+        wish=wish,
+        version=row.version if row else 0,
+        told_version=row.told_version if row else None,
+        status=row.status if row else "",
+        updated_at=row.updated_at if row else None,
+        has=has,
+        wanted={name: listed for name, listed in wanted.items() if len(name) <= longest},
+        left_out=tuple(sorted(name for name in wanted if len(name) > longest)),
+    )
 
 
-def update_for(
-    has: Mapping[str, Listed], wanted: Mapping[str, Listed], *, version: int, told: int | None, status: str
-) -> ListUpdate | None:
-    """What brings a station from ``has`` to ``wanted``; None if nothing does. Pure.
+def _wish(row: Any) -> ListWish:
+    return ListWish(
+        id_tokens=frozenset(orjson.loads(row.id_tokens)) if row.id_tokens is not None else None,
+        entries_per_message=row.entries_per_message,
+        revision=row.revision,
+    )
 
-    Everything is sent where the station has nothing of ours, refused the last update, or says it has another version.
-    """
-    full = version == 0 or status != "Accepted" or (told is not None and told != version)
-    following = max(version, told or 0) + 1
-    if full:
-        return ListUpdate(version=following, full=True, entries=tuple(wanted[name] for name in sorted(wanted)))
-    changed = tuple(wanted[name] for name in sorted(wanted) if has.get(name) != wanted[name])
-    removed = tuple(sorted(set(has) - set(wanted)))
-    if not changed and not removed:
-        return None
-    return ListUpdate(version=following, full=False, entries=changed, removed=removed)
+
+async def wish_for(engine: AsyncEngine, station_id: str, wish: ListWish) -> bool:
+    """Write what is wanted as the revision after ``wish.revision``; False if somebody else did so meanwhile."""
+    w = t.local_list_wishes.c
+    row = {
+        "id_tokens": orjson.dumps(sorted(wish.id_tokens)).decode() if wish.id_tokens is not None else None,
+        "entries_per_message": wish.entries_per_message,
+        "revision": wish.revision + 1,
+    }
+    async with writing(engine) as connection:
+        insert = insert_for(connection)(t.local_list_wishes).values(station_id=station_id, **row)
+        written = await connection.execute(
+            insert.on_conflict_do_update(index_elements=["station_id"], set_=row, where=w.revision == wish.revision)
+        )
+    return bool(written.rowcount)

@@ -118,6 +118,72 @@ async def test_a_station_is_brought_up_to_date(bench: Bench, version: str) -> No
     await bench.api("POST", "/stations/CS1/local-list/sync", status=204)
 
 
+async def test_what_the_station_said_before_an_update_is_over(bench: Bench) -> None:
+    """It had no list, and said so; then it accepted one, and has it."""
+    station = await bench.connect()
+    await bench.exchange(station, "GetLocalListVersion", {}, {"versionNumber": 0})
+    await sync(bench, station, "Accepted")
+    shown = await bench.api("GET", "/stations/CS1/local-list")
+    assert (shown["version"], shown["told_version"], shown["in_sync"]) == (1, None, True)
+
+
+async def test_a_token_that_the_version_cannot_say_is_left_out(bench: Bench) -> None:
+    await bench.api("POST", "/id-tokens", {"id_token": "L" * 21}, status=201)
+    station = await bench.connect(version=V16)
+    sent = await sync(bench, station, "Accepted")
+    assert len(sent["localAuthorizationList"]) == 4
+    shown = await bench.api("GET", "/stations/CS1/local-list")
+    assert (shown["left_out"], shown["in_sync"]) == (["L" * 21], True)
+
+
+async def test_an_entry_is_removed_under_the_type_it_was_sent_with(bench: Bench) -> None:
+    await bench.api("POST", "/id-tokens", {"id_token": "CENTRAL", "token_type": "Central"}, status=201)
+    station = await bench.connect()
+    await sync(bench, station, "Accepted")
+    await bench.api("DELETE", "/id-tokens/CENTRAL", status=204, headers={"If-Match": '"1"'})
+    sent = await sync(bench, station, "Accepted")
+    assert sent["localAuthorizationList"] == [{"idToken": {"idToken": "CENTRAL", "type": "Central"}}]
+
+
+async def test_a_list_of_chosen_tokens_in_parts(bench: Bench) -> None:
+    """Three of four, two at a time; then two of them no more, one at a time."""
+    station = await bench.connect()
+    path = "/stations/CS1/local-list"
+    wish = {"id_tokens": ["good", "BLOCKED", "EXPIRED", "NOBODY"], "entries_per_message": 2}
+    await bench.api("PUT", path, wish, status=428)
+    await bench.api("PUT", path, wish, headers={"If-Match": '"0"'})
+    await bench.api("PUT", path, wish, status=412, headers={"If-Match": '"0"'})
+    parts = [await sync(bench, station, "Accepted"), await sync(bench, station, "Accepted")]
+    assert [(p["updateType"], p["versionNumber"], len(p["localAuthorizationList"])) for p in parts] == [
+        ("Full", 1, 2),
+        ("Differential", 2, 1),
+    ]
+    assert await listed(bench) == (2, ["BLOCKED Blocked", "EXPIRED Expired", "GOOD Accepted"])
+    await bench.api("PUT", path, {"id_tokens": ["GOOD"], "entries_per_message": 1}, headers={"If-Match": '"1"'})
+    for _ in range(2):
+        assert not (await bench.api("GET", path))["in_sync"]
+        await sync(bench, station, "Accepted")
+    shown = await bench.api("GET", path)
+    assert (shown["in_sync"], shown["id_tokens"]) == (True, ["GOOD"])
+    assert await listed(bench) == (4, ["GOOD Accepted"])
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"id_tokens": ["A B"]},
+        {"id_tokens": ["A" * 37]},
+        {"id_tokens": "GOOD"},
+        {"entries_per_message": 0},
+        {"entries_per_message": 10_001},
+        {"version": 3},
+    ],
+)
+async def test_a_wrong_wish_is_refused(bench: Bench, wish: dict[str, Any]) -> None:
+    await bench.api("PUT", "/stations/CS1/local-list", wish, status=422, headers={"If-Match": '"0"'})
+    assert (await bench.api("GET", "/stations/CS1/local-list"))["id_tokens"] is None
+
+
 async def sync(bench: Bench, station: Station, status: str) -> Any:
     asked = asyncio.create_task(bench.api("POST", "/stations/CS1/local-list/sync?wait=8"))
     call = await bench.expect(station, "SendLocalList")

@@ -15,11 +15,11 @@ messages = Messages("Local Auth List Management")
 @messages.ask("SendLocalList")
 def send_local_list(asked: Asked) -> Iterator[Fact]:
     """§5.15. Sends a full local list or the changes to one; what was accepted is known to be there."""
-    entries, removed = [], []
+    entries, removed = [], dict[str, str]()
     for entry in objects(asked.request, "localAuthorizationList"):
         id_token, info = text(entry, "idTag", 64).upper(), obj(entry, "idTagInfo")
         if not info:
-            removed.append(id_token)
+            removed[id_token] = ""
             continue
         entries.append(
             Listed(
@@ -37,7 +37,7 @@ def send_local_list(asked: Asked) -> Iterator[Fact]:
             version=asked.request["listVersion"],
             full=asked.request["updateType"] == "Full",
             entries=tuple(entries),
-            removed=tuple(removed),
+            removed=removed,
         ),
         status=text(asked.response, "status", 20),
     )
@@ -54,18 +54,16 @@ def get_local_list_version(asked: Asked) -> Iterator[Fact]:
 
 
 def local_list(update: ListUpdate) -> Payload:
-    """§5.15: the payload of an update. A 1.6 tag has 20 characters at most: longer ones cannot be on its list."""
+    """§5.15: the payload of an update, whose id tokens have 20 characters at most."""
     entries: list[Payload] = []
     for entry in update.entries:
-        if len(entry.id_token) > 20:
-            continue
         info: Payload = {"status": entry.status}
         if entry.expires_at:
             info["expiryDate"] = entry.expires_at
         if entry.group_id:
             info["parentIdTag"] = entry.group_id[:20]
         entries.append({"idTag": entry.id_token, "idTagInfo": info})
-    entries += [{"idTag": id_token} for id_token in update.removed if len(id_token) <= 20]
+    entries += [{"idTag": id_token} for id_token in update.removed]
     return {
         "listVersion": update.version,
         "updateType": "Full" if update.full else "Differential",

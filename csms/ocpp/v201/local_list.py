@@ -15,12 +15,12 @@ messages = Messages("D. Local authorization list")
 @messages.ask("SendLocalList")
 def send_local_list(asked: Asked) -> Iterator[Fact]:
     """D01. Sends a full local list or the changes to one; what was accepted is known to be there."""
-    entries, removed = [], []
+    entries, removed = [], dict[str, str]()
     for entry in objects(asked.request, "localAuthorizationList"):
         token, info = obj(entry, "idToken"), obj(entry, "idTokenInfo")
         id_token = text(token, "idToken", 64).upper()
         if not info:  # D01: an entry without its info is to be removed
-            removed.append(id_token)
+            removed[id_token] = text(token, "type", 20)
             continue
         entries.append(
             Listed(
@@ -39,7 +39,7 @@ def send_local_list(asked: Asked) -> Iterator[Fact]:
             version=asked.request["versionNumber"],
             full=asked.request["updateType"] == "Full",
             entries=tuple(entries),
-            removed=tuple(removed),
+            removed=removed,
         ),
         status=text(asked.response, "status", 20),
     )
@@ -65,7 +65,7 @@ def local_list(update: ListUpdate) -> Payload:
         if entry.group_id:
             info["groupIdToken"] = {"idToken": entry.group_id, "type": "Central"}
         entries.append({"idToken": {"idToken": entry.id_token, "type": entry.token_type}, "idTokenInfo": info})
-    entries += [{"idToken": {"idToken": id_token, "type": "ISO14443"}} for id_token in update.removed]
+    entries += [{"idToken": {"idToken": id_token, "type": its_type}} for id_token, its_type in update.removed.items()]
     payload: Payload = {
         "versionNumber": update.version,
         "updateType": "Full" if update.full else "Differential",

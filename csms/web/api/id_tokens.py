@@ -19,7 +19,8 @@ from storage.engine import reading, writing
 
 resource = Resource("id tokens")
 
-_PATTERN = r"^[A-Za-z0-9*_=:+|@.-]{1,36}$"
+#: An id token, or a group's.
+ID_PATTERN = r"^[A-Za-z0-9*_=:+|@.-]{1,36}$"
 #: So many tokens go into one list: it is one commit, and charges wait for none that takes longer.
 _LISTED_AT_ONCE = 1000
 _MEANWHILE = "This was changed meanwhile: read it again, and send its new ETag in If-Match."
@@ -32,7 +33,7 @@ class TokenRights(Body):
     expires_at: Moment | None = Field(None, description="When it expires by itself.")
     token_type: str | None = Field(None, max_length=20, description="OCPP 2.0.1 type, such as ISO14443.")
     group_id: str | None = Field(
-        None, pattern=_PATTERN, description="Its group (1.6: parent): who is in the same one may stop its charges."
+        None, pattern=ID_PATTERN, description="Its group (1.6: parent): who is in the same one may stop its charges."
     )
     master_pass: bool = Field(False, description="It may stop any charge, and start none.")
     concurrent: bool = Field(True, description="It may charge at several EVSEs at once.")
@@ -42,7 +43,7 @@ class TokenRights(Body):
 class TokenEntry(TokenRights):
     """A token to enter."""
 
-    id_token: str = Field(pattern=_PATTERN, description="The token, as stations read it; case does not matter.")
+    id_token: str = Field(pattern=ID_PATTERN, description="The token, as stations read it; case does not matter.")
 
 
 class TokenList(Body):

@@ -44,7 +44,7 @@ _AS_KEPT = (
     *("ended_at", "closed_at", "end_reason", "currency", "held_minor", "captured_minor"),
 )
 #: The longest id token that a version can say (1.6 IdToken; 2.0.1 IdTokenType.idToken).
-_LONGEST_TOKEN = {"ocpp1.6": 20, "ocpp2.0.1": 36}
+LONGEST_TOKEN = {"ocpp1.6": 20, "ocpp2.0.1": 36}
 
 
 class SessionShown(Shown):
@@ -222,7 +222,7 @@ async def start_session(call: ApiCall) -> Reply:
     """
     station = await require_station(call)
     body: SessionStart = call.body
-    longest = _LONGEST_TOKEN.get(station.version or "", 36)
+    longest = LONGEST_TOKEN.get(station.version or "", 36)
     if body.id_token is not None and len(body.id_token) > longest:
         raise Problem(422, f"id_token may have {longest} characters at this station, which speaks {station.version}.")
     session_id = uuid.uuid4().hex
