@@ -302,6 +302,7 @@ V201 = (
         {"seqNo": "0"},
         None,
         {"data": "d" * 600},
+        ("CustomerInformationReported",),
     ),
     strict(
         "NotifyDisplayMessages",
@@ -331,12 +332,14 @@ V201 = (
         {"seqNo": "0"},
         None,
         {"eventData": [{**_NOTIFY_EVENT, "techInfo": "t" * 600}]},
+        ("EventsNotified",),
     ),
     strict(
         "NotifyMonitoringReport",
         {"requestId": 1, "seqNo": 0, "generatedAt": AT},
         "requestId",
         {"requestId": "1"},
+        facts=("MonitorsReported",),
     ),
     strict(
         "NotifyReport",

@@ -10,6 +10,7 @@ from csms.ocpp.v201 import (
     firmware,
     local_list,
     meter_values,
+    monitoring,
     provisioning,
     remote_control,
     reservation,
@@ -34,6 +35,7 @@ BLOCKS = (
     firmware.messages,
     certificates.messages,
     diagnostics.messages,
+    monitoring.messages,
     display.messages,
     data_transfer.messages,
 )

@@ -68,6 +68,13 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "The display message's number.",
         "example": 1,
     },
+    "request_id": {
+        "type": "integer",
+        "minimum": -(2**31),
+        "maximum": 2**31 - 1,
+        "description": "OCPP's request id.",
+        "example": 1,
+    },
     "transfer_id": {
         "type": "string",
         "pattern": r"^trf_[0-9a-f]{24}$",

@@ -81,6 +81,12 @@ async def send_command(call: ApiCall) -> Reply:
 
 async def send(call: ApiCall, action: str, payload: dict[str, Any]) -> Reply:
     """Send a call to the path's station; ``call.query`` is a `Wait`. Raises `Problem` 404, 409, 422."""
+    station_id = await require_sayable(call, action, payload)
+    return await carry_out(call, station_id, action, payload, wait_s=call.query.wait)
+
+
+async def require_sayable(call: ApiCall, action: str, *payloads: dict[str, Any]) -> str:
+    """The path's station, if its version has such an action with such payloads. Raises `Problem` 404, 409, 422."""
     station = await require_station(call)
     version = station.version
     dialect = DIALECTS.get(version or "")
@@ -88,17 +94,17 @@ async def send(call: ApiCall, action: str, payload: dict[str, Any]) -> Reply:
         raise Problem(409, "This station has never connected, so its OCPP version is not known. Connect it first.")
     if action not in dialect.asks:
         raise Problem(404, f"{version} has no action of this name that a central system sends.")
-    problems = request_problems(version, action, payload)
+    problems = [problem for payload in payloads for problem in request_problems(version, action, payload)]
     if problems:
         errors = [FieldProblem(field=p.path, detail=f"breaks {p.rule}") for p in problems[:50]]
         raise Problem(422, f"The payload is not valid {version} {action}; see errors.", errors=errors)
-    if sets_password(action, payload):
+    if any(sets_password(action, payload) for payload in payloads):
         raise Problem(
             409,
             f"A password set by hand would lock the station out. POST {PREFIX}/stations/{station.station_id}/password "
             "sends a new one, and keeps the old one valid until the station has come back with it.",
         )
-    return await carry_out(call, station.station_id, action, payload, wait_s=call.query.wait)
+    return str(station.station_id)
 
 
 async def carry_out(call: ApiCall, station_id: str, action: str, payload: dict[str, Any], *, wait_s: float) -> Reply:

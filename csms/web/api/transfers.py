@@ -13,7 +13,6 @@ from aiohttp import web
 from pydantic import Field, model_validator
 from sqlalchemy import select
 
-from csms.ocpp.schemas import request_problems
 from csms.ocpp.transfers import FirmwareWanted, LogWanted, Request
 from csms.ocpp.v16 import firmware as firmware_16
 from csms.ocpp.v201 import diagnostics as diagnostics_201
@@ -32,8 +31,8 @@ from csms.web.api.access import Role
 from csms.web.api.firmware import require_image
 from csms.web.api.operation import PREFIX, ApiCall, Body, Moment, Reply, Resource, Shown
 from csms.web.api.paging import Page, PageQuery, fetch_page
-from csms.web.api.problem import FieldProblem, Problem
-from csms.web.api.station_commands import Wait, at_most
+from csms.web.api.problem import Problem
+from csms.web.api.station_commands import Wait, at_most, require_sayable
 from csms.web.api.stations import require_station
 from csms.web.uploads import new_link_token
 from storage import transfer_schema as t
@@ -298,18 +297,14 @@ async def _version(call: ApiCall) -> _Words:
 
 async def _begin(call: ApiCall, kind: TransferKind, request: Request, **kept: Any) -> Reply:
     action, payload = request
-    station = await require_station(call)
-    problems = request_problems(station.version, action, payload)
-    if problems:
-        errors = [FieldProblem(field=p.path, detail=f"breaks {p.rule}") for p in problems[:50]]
-        raise Problem(422, f"{station.version} {action} cannot say this; see errors.", errors=errors)
+    station_id = await require_sayable(call, action, payload)
     transfer_id, command_id = new_transfer_id(), new_command_id()
     async with call.api.waiters.expecting(command_id) as ended:
         await call.api.service.submit(
             TransferRequested(
                 key=f"transfer:{transfer_id}",
                 at=call.now,
-                station_id=station.station_id,
+                station_id=station_id,
                 transfer_id=transfer_id,
                 command_id=command_id,
                 kind=kind,
