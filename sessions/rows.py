@@ -57,7 +57,7 @@ async def load(
             session_ids.add(fact.session_id)
         if isinstance(fact, facts.CardPresented | facts.ArmClosed):
             arm_ids.add(fact.arm_id)
-        if isinstance(fact, facts.TransactionFact) and fact.id_token:
+        if isinstance(fact, facts.TransactionFact | facts.OperatorStarted) and fact.id_token:
             tokens.add(fact.id_token.upper()[:64])
         if isinstance(fact, SettlementNotified):
             tokens.add(fact.psp_ref.upper()[:64])

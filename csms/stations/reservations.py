@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sessions.codec import register
@@ -17,6 +17,7 @@ from sessions.commands import Command
 from sessions.facts import StationFact, TransactionFact, TransactionStarted, TransactionUpdated
 from sessions.rows import upsert
 from storage import reservation_schema as t
+from storage import schema
 
 
 class ReservationState(StrEnum):
@@ -107,7 +108,7 @@ async def keep_ended(connection: AsyncConnection, found: Sequence[ReservationEnd
 
 
 async def keep_used(connection: AsyncConnection, found: Sequence[TransactionFact], now: datetime) -> list[Command]:
-    """A transaction that names a reservation, or its token at its EVSE, has used it."""
+    """A transaction that names a reservation, or has its token or group at its EVSE, has used it."""
     r = t.reservations.c
     for fact in found:
         named = fact.raw.get("reservationId") if fact.raw else None
@@ -115,8 +116,10 @@ async def keep_used(connection: AsyncConnection, found: Sequence[TransactionFact
         if isinstance(named, int) and not isinstance(named, bool) and abs(named) < 2**31:
             tries.append(r.reservation_id == named)
         if fact.id_token and fact.evse_id:
-            here = or_(r.evse_id == fact.evse_id, r.evse_id.is_(None))
-            tries.append(and_(r.id_token == fact.id_token.upper()[:64], here))
+            folded = fact.id_token.upper()[:64]
+            tries.append(and_(r.id_token == folded, or_(r.evse_id == fact.evse_id, r.evse_id.is_(None))))
+            group = select(schema.id_tokens.c.group_id).where(schema.id_tokens.c.id_token == folded).scalar_subquery()
+            tries.append(and_(r.group_id == group, r.evse_id == fact.evse_id))
         if tries:
             await _end(connection, and_(r.station_id == fact.station_id, or_(*tries)), ReservationState.USED, now)
     return []

@@ -144,6 +144,38 @@ async def test_use_a_reserved_evse_by_its_group(bench: Bench, version: str) -> N
     assert await states(bench) == ["used"]
 
 
+@pytest.mark.parametrize("version", [V16, V201])
+async def test_a_group_uses_its_reservation_though_the_start_does_not_name_it(bench: Bench, version: str) -> None:
+    await bench.api("POST", "/id-tokens", {"id_token": "MEMBER", "group_id": "group"}, status=201)
+    station = await bench.connect(version=version)
+    await reserve(bench, station, evse_id=2, group_id="Group")
+    await reserve(bench, station, evse_id=1, group_id="Group")
+    assert await start(bench, station, "MEMBER") == "Accepted"
+    shown = (await bench.api("GET", "/stations/CS1/reservations"))["items"]
+    assert {r["evse_id"]: r["state"] for r in shown} == {1: "used", 2: "active"}
+
+
+async def test_an_operator_starts_at_a_reserved_evse_for_whom_it_is(bench: Bench) -> None:
+    """For the group that has reserved it, and for nobody else."""
+    await bench.api("POST", "/id-tokens", {"id_token": "MEMBER", "group_id": "GROUP"}, status=201)
+    station = await bench.connect()
+    status = {"timestamp": stamp(), "connectorStatus": "Available", "evseId": 1, "connectorId": 1}
+    await bench.ask(station, "StatusNotification", status)
+    await reserve(bench, station, evse_id=1, group_id="GROUP")
+    for id_token, answer in (("GOOD2", 409), ("MEMBER", 201)):
+        await bench.api("POST", "/stations/CS1/sessions", {"evse_id": 1, "id_token": id_token}, status=answer)
+    assert (await bench.expect(station, "RequestStartTransaction"))[3]["idToken"]["idToken"] == "MEMBER"
+
+
+async def test_evse_0_is_any(bench: Bench) -> None:
+    station = await bench.connect()
+    token = {"idToken": "GOOD", "type": "ISO14443"}
+    wanted = {"id": 5, "expiryDateTime": stamp(SOON), "idToken": token, "evseId": 0}
+    await bench.exchange(station, "ReserveNow", wanted, {"status": "Accepted"})
+    (shown,) = (await bench.api("GET", "/stations/CS1/reservations"))["items"]
+    assert shown["evse_id"] is None
+
+
 async def test_TC_H_20_the_station_removes_a_reservation_when_faulted(bench: Bench) -> None:
     station = await bench.connect()
     sent, _ = await reserve(bench, station, evse_id=1)
@@ -177,5 +209,7 @@ async def test_what_cannot_be_reserved_is_refused_with_the_reason(bench: Bench) 
     body = {"id_token": "GOOD", "expires_at": "2020-01-01T00:00:00Z", "evse_id": 1}
     await bench.connect(version=V16)
     assert "passed" in (await bench.api("POST", "/stations/CS1/reservations", body, status=422))["detail"]
+    last = body | {"expires_at": "9999-12-31T23:59:59-23:00"}
+    await bench.api("POST", "/stations/CS1/reservations", last, status=422)
     long = body | {"expires_at": SOON.isoformat(), "id_token": "X" * 30}
     assert "not valid ocpp1.6" in (await bench.api("POST", "/stations/CS1/reservations", long, status=422))["detail"]

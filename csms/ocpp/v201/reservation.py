@@ -45,7 +45,7 @@ def reserve_now(asked: Asked) -> Iterator[Fact]:
         station_id=asked.station_id,
         reservation=Reservation(
             reservation_id=asked.request["id"],
-            evse_id=whole(asked.request, "evseId"),
+            evse_id=whole(asked.request, "evseId") or None,  # 0 is no EVSE: any
             connector_type=text(asked.request, "connectorType", 20) or None,
             id_token=text(obj(asked.request, "idToken"), "idToken", 64),
             token_type=text(obj(asked.request, "idToken"), "type", 20),

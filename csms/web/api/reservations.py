@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from sqlalchemy import select
 
 from csms.ocpp.v16 import reservation as v16
 from csms.ocpp.v201 import reservation as v201
 from csms.stations.reservations import Reservation, ReservationState, new_reservation_id
 from csms.web.api.access import Role
-from csms.web.api.operation import ApiCall, Body, Reply, Resource, Shown
+from csms.web.api.operation import ApiCall, Body, Moment, Reply, Resource, Shown
 from csms.web.api.paging import Page, PageQuery, fetch_page
 from csms.web.api.problem import Problem
 from csms.web.api.station_commands import CommandShown, Wait, send
@@ -34,7 +34,7 @@ class ReservationWanted(Body):
     id_token: str = Field(pattern=r"^[A-Za-z0-9*_=:+|@.-]{1,36}$", description="Who may use it. 1.6: 20 characters.")
     token_type: str = Field("ISO14443", max_length=20, description="OCPP 2.x type of the token.")
     group_id: str | None = Field(None, pattern=r"^[A-Za-z0-9*_=:+|@.-]{1,36}$", description="Whose group may as well.")
-    expires_at: AwareDatetime = Field(description="Until when it holds.")
+    expires_at: Moment = Field(description="Until when it holds.")
 
 
 class ReservationShown(Shown):
