@@ -18,7 +18,14 @@ from csms.ocpp.v21 import remote_control as remote_control_21
 from csms.ocpp.v201 import provisioning, remote_control, transactions
 from csms.ocpp.versions import DIALECTS
 from csms.stations.calls import CallOutcome, CallState, CallStation
-from sessions.commands import AskTransactionStatus, ConfigureStation, LimitCharging, StartCharging, StopCharging
+from sessions.commands import (
+    AskTransactionStatus,
+    Command,
+    ConfigureStation,
+    LimitCharging,
+    StartCharging,
+    StopCharging,
+)
 from sessions.facts import Fact
 from sessions.ports import Accepted, Offline, Refused, StationOutcome, StatusOutcome, Unknown
 from storage.failpoint import failpoint
@@ -59,7 +66,7 @@ class OcppStationPort:
         if line is None:
             return Offline()
         action, says = _STARTS[line.version]
-        return await self._ask(line, action, says(command, line.ctx.now()))
+        return await self._ask(line, action, says(command, line.ctx.now()), command)
 
     async def stop(self, command: StopCharging) -> StationOutcome:
         """Remote stop."""
@@ -80,7 +87,8 @@ class OcppStationPort:
         if line.version == "ocpp1.6":
             return Refused("this version never asks for it")
         profile = running_profile(command, line.ctx.now())
-        return await self._ask(line, "SetChargingProfile", {"evseId": command.evse_id, "chargingProfile": profile})
+        payload = {"evseId": command.evse_id, "chargingProfile": profile}
+        return await self._ask(line, "SetChargingProfile", payload, command)
 
     async def transaction_status(self, command: AskTransactionStatus) -> StatusOutcome:
         """2.0.1 E14. 1.6 has no such call: its status report (§5.17), if it sends one, tells as much."""
@@ -122,7 +130,10 @@ class OcppStationPort:
         outcome = _call_outcome(reply)
         if not isinstance(reply, Answered):
             return outcome
-        return replace(outcome, learned=self._learned(line, command, reply.payload))
+        learned = _learned(
+            line, command.action, command.payload, reply.payload, command.command_id, command.requested_by
+        )
+        return replace(outcome, learned=learned)
 
     async def set_password(self, station_id: str, on_send: Callable[[Sequence[str]], Awaitable[None]]) -> CallOutcome:
         """See `csms.stations.passwords.PasswordCaller`. Nothing is learned of the call: it holds the password."""
@@ -135,35 +146,50 @@ class OcppStationPort:
         failpoint("station-call.after")
         return _call_outcome(reply)
 
-    def _learned(self, line: Connection, command: CallStation, response: Payload) -> tuple[Fact, ...]:
-        """What the answer means. An answer that cannot be understood is still an answer."""
-        ask = DIALECTS[line.version].asks.get(command.action)
-        if ask is None or ask.learn is None:
-            return ()
-        asked = Asked(
-            station_id=command.station_id,
-            version=line.version,
-            action=command.action,
-            request=command.payload,
-            response=response,
-            now=line.ctx.now(),
-            command_id=command.command_id,
-            requested_by=command.requested_by,
-        )
-        try:
-            return tuple(ask.learn(asked))
-        except Exception:
-            log.exception("station %s: its answer to %s could not be understood", command.station_id, command.action)
-            return ()
-
-    async def _ask(self, line: Connection, action: str, payload: Payload) -> StationOutcome:
+    async def _ask(self, line: Connection, action: str, payload: Payload, why: Command | None = None) -> StationOutcome:
+        """``why``: a command whose answer means more than its outcome."""
         failpoint("station-call.before")
         try:
             reply = await line.call(action, payload)
         except ValueError as unsayable:  # not sent; trying again would not help
             return Refused(str(unsayable)[:120])
         failpoint("station-call.after")
+        if why is not None and isinstance(reply, Answered):
+            await _keep(line, _learned(line, action, payload, reply.payload, why.key))
         return _outcome(reply)
+
+
+def _learned(
+    line: Connection, action: str, request: Payload, response: Payload, command_id: str, requested_by: str = ""
+) -> tuple[Fact, ...]:
+    """What the answer means. An answer that cannot be understood is still an answer."""
+    station_id, ask = line.ctx.station_id, DIALECTS[line.version].asks.get(action)
+    if ask is None or ask.learn is None:
+        return ()
+    asked = Asked(
+        station_id=station_id,
+        version=line.version,
+        action=action,
+        request=request,
+        response=response,
+        now=line.ctx.now(),
+        command_id=command_id,
+        requested_by=requested_by,
+    )
+    try:
+        return tuple(ask.learn(asked))
+    except Exception:
+        log.exception("station %s: its answer to %s could not be understood", station_id, action)
+        return ()
+
+
+async def _keep(line: Connection, learned: tuple[Fact, ...]) -> None:
+    """Keep what an answer means beside its outcome, which counts even if this cannot be kept."""
+    for fact in learned:
+        try:
+            await line.ctx.submit(fact)
+        except Exception:
+            log.exception("station %s: what its answer means is lost", line.ctx.station_id)
 
 
 def _call_outcome(reply: Reply) -> CallOutcome:

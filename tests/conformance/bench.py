@@ -7,7 +7,7 @@ import contextlib
 import ssl
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
@@ -59,16 +59,38 @@ class Bench:
 
         The request that arrived must be ``sent`` (by default ``payload``) and, like ours always, valid.
         """
-        asked = asyncio.create_task(self.send(station.station_id, action, payload))
+        asking = self.send(station.station_id, action, payload)
+        call, asked = await self._arrival(asking, station, action)
+        assert call[3] == (payload if sent is None else sent)
+        await station.answer(call, answer)
+        return await asked
+
+    async def arrange(
+        self, station: Station, method: str, path: str, body: Any, action: str, sent: Any, answer: dict[str, Any]
+    ) -> Any:
+        """Call an operation that sends ``action``, which must arrive as ``sent``; the command as it ended."""
+        asking = self.api(method, f"{path}{'&' if '?' in path else '?'}wait=8", body)
+        call, asked = await self._arrival(asking, station, action)
+        assert call[3] == sent
+        await station.answer(call, answer)
+        return await asked
+
+    async def refuse(self, station: Station, action: str, payload: dict[str, Any], code: str) -> Any:
+        """Send an action, let the station answer with a CALLERROR; the command as it ended."""
+        call, asked = await self._arrival(self.send(station.station_id, action, payload), station, action)
+        await station.send(4, call[1], code, "", {})
+        return await asked
+
+    async def _arrival(
+        self, asking: Coroutine[Any, Any, Any], station: Station, action: str
+    ) -> tuple[list[Any], asyncio.Task[Any]]:
+        asked = asyncio.create_task(asking)
         arrives = asyncio.create_task(self.expect(station, action))
         await asyncio.wait({asked, arrives}, return_when=asyncio.FIRST_COMPLETED)
         if asked.done():  # refused, or not sent: say that, rather than that nothing arrived
             arrives.cancel()
             raise AssertionError(f"{action} did not reach the station: {await asked}")
-        call = await arrives
-        assert call[3] == (payload if sent is None else sent)
-        await station.answer(call, answer)
-        return await asked
+        return await arrives, asked
 
     async def eventually(self, look: Callable[[], Awaitable[Any]], until: Callable[[Any], Any]) -> Any:
         """What ``look`` returns, once ``until`` of it holds."""

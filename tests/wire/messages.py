@@ -223,7 +223,13 @@ V201 = (
             ("extra field", {**_BOOT_201, "colour": "red"}, None),
         ),
     ),
-    strict("ClearedChargingLimit", {"chargingLimitSource": "EMS"}, "chargingLimitSource", {"chargingLimitSource": 5}),
+    strict(
+        "ClearedChargingLimit",
+        {"chargingLimitSource": "EMS"},
+        "chargingLimitSource",
+        {"chargingLimitSource": 5},
+        facts=("ChargingLimitCleared",),
+    ),
     strict(
         "DataTransfer",
         {"vendorId": "org.example", "data": {"any": ["thing"]}},
@@ -294,7 +300,13 @@ V201 = (
             ("extra field", {"evseId": 1, "meterValue": [_SAMPLED_201], "colour": "red"}, None),
         ),
     ),
-    strict("NotifyChargingLimit", {"chargingLimit": _LIMIT, "evseId": 1}, "chargingLimit", {"chargingLimit": "EMS"}),
+    strict(
+        "NotifyChargingLimit",
+        {"chargingLimit": _LIMIT, "evseId": 1},
+        "chargingLimit",
+        {"chargingLimit": "EMS"},
+        facts=("ChargingLimitSet",),
+    ),
     strict(
         "NotifyCustomerInformation",
         {"data": "none", "seqNo": 0, "generatedAt": AT, "requestId": 1},
@@ -366,6 +378,7 @@ V201 = (
         {"requestId": 1, "chargingLimitSource": "CSO", "evseId": 1, "chargingProfile": [_PROFILE]},
         "chargingProfile",
         {"evseId": "1"},
+        facts=("ChargingProfilesReported",),
     ),
     strict(
         "ReservationStatusUpdate",

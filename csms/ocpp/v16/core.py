@@ -24,6 +24,7 @@ from csms.ocpp.dialect import (
 from csms.ocpp.limit import schedule, tx_profile
 from csms.ocpp.message import Asked, Messages
 from csms.ocpp.options import OcppOptions
+from csms.ocpp.v16.smart_charging import started_with
 from csms.ocpp.vendors import status_of
 from csms.stations.availability import AvailabilityChanged
 from csms.stations.security_profile import SecurityProfileAsked
@@ -269,10 +270,15 @@ def change_configuration(asked: Asked) -> Iterator[Fact]:
         )
 
 
+@messages.ask("RemoteStartTransaction")
+def remote_start_transaction(asked: Asked) -> Iterator[Fact]:
+    """§5.11. Asks the station to start a transaction, with a TxProfile that is kept if there is one."""
+    yield from started_with(asked)
+
+
 messages.plain("ClearCache", "§5.4. Empties the station's authorization cache.")
 messages.plain("DataTransfer", "§5.6. Sends a vendor's own message.")
 messages.plain("GetConfiguration", "§5.8. Reads configuration keys.")
-messages.plain("RemoteStartTransaction", "§5.11. Asks the station to start a transaction.")
 messages.plain("RemoteStopTransaction", "§5.12. Asks the station to stop a transaction.")
 messages.plain("Reset", "§5.14. Restarts the station.")
 messages.plain("UnlockConnector", "§5.18. Unlocks a connector; a running transaction ends first.")

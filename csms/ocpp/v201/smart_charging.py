@@ -2,23 +2,60 @@
 
 from __future__ import annotations
 
-from csms.ocpp.dialect import Payload, StationContext, record
-from csms.ocpp.message import Messages
+from collections.abc import Iterator
+
+from csms.ocpp.charging_profile import read_profile
+from csms.ocpp.dialect import Payload, StationContext, moment, obj, objects, record, text, whole
+from csms.ocpp.message import Asked, Messages
+from csms.stations.charging_limits import ChargingLimitCleared, ChargingLimitSet
+from csms.stations.charging_profiles import (
+    ChargingProfileInstalled,
+    ChargingProfilesAsked,
+    ChargingProfilesCleared,
+    ChargingProfilesReported,
+    Criteria,
+    NoChargingProfiles,
+)
+from csms.stations.composite_schedules import CompositeScheduleTold
+from sessions.facts import Fact
 
 messages = Messages("K. Smart charging")
 
 
-@messages.answer("ClearedChargingLimit")
-async def cleared_charging_limit(ctx: StationContext, payload: Payload) -> Payload:
-    """Keeps what the station said."""
-    await record(ctx, "ClearedChargingLimit", payload)
-    return {}
+# --- the station to us ------------------------------------------------------------------------------------------------
 
 
 @messages.answer("NotifyChargingLimit")
 async def notify_charging_limit(ctx: StationContext, payload: Payload) -> Payload:
-    """Keeps what the station said."""
-    await record(ctx, "NotifyChargingLimit", payload)
+    """K11, K12. Keeps the limit that something else than this system imposes; without an EVSE it is the station's."""
+    limit = obj(payload, "chargingLimit")
+    await ctx.submit(
+        ChargingLimitSet(
+            key=ctx.unique_key("charging-limit"),
+            at=ctx.now(),
+            station_id=ctx.station_id,
+            evse_id=whole(payload, "evseId") or 0,
+            source=text(limit, "chargingLimitSource", 20),
+            grid_critical=_truth(limit, "isGridCritical"),
+            local_generation=_truth(limit, "isLocalGeneration"),
+            schedules=tuple(objects(payload, "chargingSchedule")),
+        )
+    )
+    return {}
+
+
+@messages.answer("ClearedChargingLimit")
+async def cleared_charging_limit(ctx: StationContext, payload: Payload) -> Payload:
+    """K13. Forgets the limit."""
+    await ctx.submit(
+        ChargingLimitCleared(
+            key=ctx.unique_key("charging-limit"),
+            at=ctx.now(),
+            station_id=ctx.station_id,
+            evse_id=whole(payload, "evseId"),
+            source=text(payload, "chargingLimitSource", 20),
+        )
+    )
     return {}
 
 
@@ -38,12 +75,146 @@ async def notifyev_charging_schedule(ctx: StationContext, payload: Payload) -> P
 
 @messages.answer("ReportChargingProfiles")
 async def report_charging_profiles(ctx: StationContext, payload: Payload) -> Payload:
-    """Keeps what the station said."""
-    await record(ctx, "ReportChargingProfiles", payload)
+    """K09. Keeps the profiles the station says it has; after the last part, what it left out is gone."""
+    reported = [read_profile(profile) for profile in objects(payload, "chargingProfile")]
+    await ctx.submit(
+        ChargingProfilesReported(
+            key=ctx.unique_key("charging-profiles"),
+            at=ctx.now(),
+            station_id=ctx.station_id,
+            request_id=whole(payload, "requestId") or 0,
+            evse_id=whole(payload, "evseId") or 0,
+            source=text(payload, "chargingLimitSource", 20),
+            profiles=tuple(profile for profile in reported if profile is not None),
+            last=payload.get("tbc") is not True,
+        )
+    )
     return {}
 
 
-messages.plain("ClearChargingProfile", "K10. Removes charging profiles.")
-messages.plain("GetChargingProfiles", "K09. Asks for installed charging profiles.")
-messages.plain("GetCompositeSchedule", "K08. Asks for the schedule that results from all profiles.")
-messages.plain("SetChargingProfile", "K01. Installs a charging profile.")
+def _truth(payload: Payload, name: str) -> bool | None:
+    value = payload.get(name)
+    return value if isinstance(value, bool) else None
+
+
+# --- ours to the station ----------------------------------------------------------------------------------------------
+
+
+def say_set(evse_id: int, profile: Payload) -> Payload:
+    """SetChargingProfile. ``profile``: 2.0.1 ChargingProfileType."""
+    return {"evseId": evse_id, "chargingProfile": profile}
+
+
+def say_clear(which: Criteria) -> Payload:
+    """ClearChargingProfile; by its id, or else by the rest."""
+    if which.profile_ids:
+        return {"chargingProfileId": which.profile_ids[0]}
+    criteria = {
+        "evseId": which.evse_id,
+        "chargingProfilePurpose": which.purpose,
+        "stackLevel": which.stack_level,
+    }
+    return {"chargingProfileCriteria": {name: value for name, value in criteria.items() if value is not None}}
+
+
+def say_composite(evse_id: int, duration_s: int, rate_unit: str | None) -> Payload:
+    """GetCompositeSchedule."""
+    return {"evseId": evse_id, "duration": duration_s} | ({"chargingRateUnit": rate_unit} if rate_unit else {})
+
+
+@messages.ask("SetChargingProfile")
+def set_charging_profile(asked: Asked) -> Iterator[Fact]:
+    """K01–K05. Installs a charging profile; an accepted one replaces the one of its id."""
+    profile = read_profile(obj(asked.request, "chargingProfile"))
+    if text(asked.response, "status") == "Accepted" and profile is not None:
+        yield ChargingProfileInstalled(
+            key=asked.key("charging-profile"),
+            at=asked.now,
+            station_id=asked.station_id,
+            evse_id=whole(asked.request, "evseId") or 0,
+            profile=profile,
+        )
+
+
+@messages.ask("ClearChargingProfile")
+def clear_charging_profile(asked: Asked) -> Iterator[Fact]:
+    """K10. Removes charging profiles; those the station does not know are forgotten as well."""
+    if text(asked.response, "status") in {"Accepted", "Unknown"}:
+        profile_id, which = whole(asked.request, "chargingProfileId"), obj(asked.request, "chargingProfileCriteria")
+        criteria = _criteria(which, whole(which, "evseId"))
+        yield ChargingProfilesCleared(
+            key=asked.key("charging-profiles-cleared"),
+            at=asked.now,
+            station_id=asked.station_id,
+            which=criteria if profile_id is None else Criteria(profile_ids=(profile_id,)),
+        )
+
+
+@messages.ask("GetChargingProfiles")
+def get_charging_profiles(asked: Asked) -> Iterator[Fact]:
+    """K09. Asks for installed charging profiles; they come as ReportChargingProfiles."""
+    which = _criteria(obj(asked.request, "chargingProfile"), whole(asked.request, "evseId"))
+    said = text(asked.response, "status")
+    if said == "Accepted":
+        yield ChargingProfilesAsked(
+            key=asked.key("charging-profiles-asked"),
+            at=asked.now,
+            station_id=asked.station_id,
+            request_id=whole(asked.request, "requestId") or 0,
+            which=which,
+        )
+    elif said == "NoProfiles":
+        yield NoChargingProfiles(
+            key=asked.key("charging-profiles-none"), at=asked.now, station_id=asked.station_id, which=which
+        )
+
+
+@messages.ask("GetCompositeSchedule")
+def get_composite_schedule(asked: Asked) -> Iterator[Fact]:
+    """K08. Asks for the schedule that results from all profiles, and keeps the newest of each EVSE."""
+    schedule = obj(asked.response, "schedule")
+    unit, periods = text(schedule, "chargingRateUnit", 1), tuple(objects(schedule, "chargingSchedulePeriod"))
+    if text(asked.response, "status") == "Accepted" and unit and periods:
+        yield CompositeScheduleTold(
+            key=asked.key("composite-schedule"),
+            at=asked.now,
+            station_id=asked.station_id,
+            evse_id=whole(asked.request, "evseId") or 0,
+            rate_unit=unit,
+            duration_s=whole(schedule, "duration"),
+            starts_at=moment(schedule.get("scheduleStart")),
+            periods=periods,
+        )
+
+
+def started_with(asked: Asked) -> Iterator[Fact]:
+    """F01: the TxProfile of an accepted remote start."""
+    profile = read_profile(obj(asked.request, "chargingProfile") | _transaction(asked.response))
+    if text(asked.response, "status") == "Accepted" and profile is not None:
+        yield ChargingProfileInstalled(
+            key=asked.key("charging-profile"),
+            at=asked.now,
+            station_id=asked.station_id,
+            evse_id=whole(asked.request, "evseId") or 0,
+            profile=profile,
+            id_token=text(obj(asked.request, "idToken"), "idToken"),
+            remote_start_id=whole(asked.request, "remoteStartId"),
+        )
+
+
+def _transaction(response: Payload) -> Payload:
+    """A station that has a transaction waiting for the start names it."""
+    named = text(response, "transactionId", 36)
+    return {"transactionId": named} if named else {}
+
+
+def _criteria(payload: Payload, evse_id: int | None) -> Criteria:
+    """2.0.1 ChargingProfileCriterionType and ClearChargingProfileType."""
+    ids, sources = payload.get("chargingProfileId"), payload.get("chargingLimitSource")
+    return Criteria(
+        profile_ids=tuple(n for n in ids if isinstance(n, int) and abs(n) < 2**31) if isinstance(ids, list) else (),
+        evse_id=evse_id,
+        purpose=text(payload, "chargingProfilePurpose", 40) or None,
+        stack_level=whole(payload, "stackLevel"),
+        sources=tuple(str(source) for source in sources) if isinstance(sources, list) else (),
+    )

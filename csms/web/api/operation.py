@@ -94,6 +94,13 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "The reservation's number.",
         "example": 1,
     },
+    "profile_id": {
+        "type": "integer",
+        "minimum": -(2**31),
+        "maximum": 2**31 - 1,
+        "description": "The charging profile's number.",
+        "example": 1,
+    },
     "token_id": {
         "type": "string",
         "pattern": r"^[0-9a-f]{12}$",
