@@ -19,7 +19,7 @@ async def get_certificate_status(ctx: StationContext, payload: Payload) -> Paylo
 
 @messages.answer("GetCertificateChainStatus")
 async def get_certificate_chain_status(ctx: StationContext, payload: Payload) -> Payload:
-    """M07. Keeps what the station said."""
+    """M07. Answers Failed for each certificate: nobody is asked for a vehicle's chain, and no good word is made up."""
     asked = objects(payload, "certificateStatusRequests")
     if not asked:
         raise Unusable("certificateStatusRequests is missing")

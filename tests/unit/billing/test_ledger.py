@@ -20,6 +20,8 @@ from billing.ledger import (
     open_hold,
     posted,
     release,
+    settlement,
+    unexplained_settlement,
     write_off,
 )
 from billing.pricing import price
@@ -128,3 +130,17 @@ def test_negative_amounts_are_refused() -> None:
 def test_several_currencies_have_no_common_balance() -> None:
     with pytest.raises(ValueError, match="EUR, NOK"):
         balance((*hold(1, "NOK").entries, *hold(1, "EUR").entries))
+
+
+def test_a_settlement_at_the_station_is_a_sale_without_a_hold() -> None:
+    booked = settlement(cost_of_wh(2_500))
+    assert {entry.account.value: entry.amount_minor for entry in booked.entries} == {
+        "station_acquirer": 2_500,
+        "revenue": -2_000,
+        "vat_payable": -500,
+    }
+    waiting = unexplained_settlement(700, "NOK")
+    assert {entry.account.value: entry.amount_minor for entry in waiting.entries} == {
+        "station_acquirer": 700,
+        "suspense": -700,
+    }

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from billing.cost import Adjustment
-from billing.receipt import CardPayment, DocumentKind, SalesDocument
+from billing.receipt import Buyer, CardPayment, DocumentKind, SalesDocument
 from billing.receipt_html import StatusState
 from billing.receipt_view import format_energy, format_moment, receipt_view
 from billing.tariff import Dimension
@@ -151,3 +151,24 @@ def test_translations_take_the_same_parameters() -> None:
     for key, translations in _WORDS.items():
         fields = [sorted(part.split("}")[0] for part in text.split("{")[1:]) for text in translations.values()]
         assert fields[0] == fields[1], key
+
+
+AT_STATION = replace(
+    FULL, held_minor=0, released_minor=0, collected_at_station=True, buyer=Buyer(name="Fjord AS", vat_number="NO1")
+)
+
+
+def test_what_the_station_collected_was_not_held_here() -> None:
+    view = receipt_view(AT_STATION, "en")
+    assert [label for label, _ in view.payment_rows] == ["Charged"]
+    assert "own terminal" in view.payment_note
+    assert {("Buyer", "Fjord AS"), ("Buyer's VAT number", "NO1")} <= set(view.document_rows)
+    assert SalesDocument.from_json(json.loads(json.dumps(AT_STATION.to_json()))) == AT_STATION
+    with pytest.raises(ValueError, match="was not held here"):
+        replace(AT_STATION, held_minor=100)
+
+
+def test_receipts_of_before_can_be_read() -> None:
+    told = FULL.to_json()
+    del told["buyer"], told["collected_at_station"]
+    assert SalesDocument.from_json(told) == FULL
