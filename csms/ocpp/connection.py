@@ -34,6 +34,10 @@ _CODES = {
 }
 
 
+#: What a station that waits for approval may send besides its boot: what we asked it for (2.0.1 B02.FR.09).
+_BRINGS = {"GetBaseReport": "NotifyReport", "GetReport": "NotifyReport"}
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """The station answered our call."""
@@ -99,6 +103,7 @@ class Connection:
         self._gone = asyncio.Event()
         self._answered: deque[tuple[str, str]] = deque(maxlen=ANSWERS_REMEMBERED)  # message id, action
         self._bad_frames = 0
+        self._invited = {"BootNotification"}
         self._tokens = float(options.burst)
         self._refilled = time.monotonic()
 
@@ -122,6 +127,7 @@ class Connection:
             message_id = str(uuid.uuid4())
             reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
             self._outstanding = (message_id, action, reply)
+            self._invited.add(_brings(action, payload))
             try:
                 await self._send("call", frames.call(message_id, action, payload), message_id, action)
                 async with asyncio.timeout(self._options.call_timeout_s):
@@ -272,7 +278,7 @@ class Connection:
             what = "is not for a central system to answer" if known else "is not an action of this version"
             await self._refuse(call.message_id, code, f"{call.action[:40]} {what}", call.action)
             return
-        if self.ctx.held and call.action != "BootNotification":
+        if self.ctx.held and call.action not in self._invited:
             reason = "this station waits for an operator's approval"
             await self._refuse(call.message_id, "SecurityError", reason, call.action)
             return
@@ -282,7 +288,7 @@ class Connection:
             await self._refuse(call.message_id, _code(problems), _described(problems), call.action)
             return
         try:
-            if self.ctx.held:
+            if self.ctx.held and call.action == "BootNotification":
                 await self.ctx.look_again()
             answer = await message.handler(self.ctx, call.payload)
         except Unusable as unusable:
@@ -299,6 +305,14 @@ class Connection:
             await self.ctx.finding("schema", _described(problems), call.action)
         self._answered.append((call.message_id, call.action))
         await self._send("result", frames.call_result(call.message_id, answer), call.message_id, call.action)
+
+
+def _brings(action: str, payload: Payload) -> str:
+    """The station's message that our call asks for; empty if it asks for none."""
+    wanted = payload.get("requestedMessage") if action in {"TriggerMessage", "ExtendedTriggerMessage"} else None
+    if wanted is None:
+        return _BRINGS.get(action, "")
+    return "SignCertificate" if str(wanted).startswith("Sign") else str(wanted)
 
 
 def _code(problems: list[Problem]) -> str:

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 _IDENTITY = re.compile(r"[A-Za-z0-9*\-_=:+|@.]{1,48}")  # identifierString, OCPP-J 2.0.1 part 4 §3.1.1
 
 PLAIN, TLS, MUTUAL_TLS = 1, 2, 3
+REFUSED = "this station is refused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +92,7 @@ class Doorkeeper:
             raise
         self._throttle.passed(identity, shake.address)
         if station is None or station.admission is Admission.REFUSED:
-            raise Refusal(HTTPStatus.FORBIDDEN, "this station is refused")
+            raise Refusal(HTTPStatus.FORBIDDEN, REFUSED)
         return Admitted(identity=identity, held=station.admission is Admission.HELD)
 
     async def _prove(self, identity: str, shake: Handshake, station: StationRecord | None) -> StationRecord | None:

@@ -20,7 +20,7 @@ from websockets.typing import Subprotocol
 
 from csms.ocpp.connection import Connection, Note, nobody
 from csms.ocpp.dialect import StationContext
-from csms.ocpp.doorkeeper import MUTUAL_TLS, PLAIN, TLS, Doorkeeper, Handshake, Refusal
+from csms.ocpp.doorkeeper import MUTUAL_TLS, PLAIN, REFUSED, TLS, Doorkeeper, Handshake, Refusal
 from csms.ocpp.options import OcppOptions
 from csms.ocpp.tls import TlsDoor
 from csms.ocpp.versions import DIALECTS
@@ -70,6 +70,7 @@ class OcppServer:
         self.own_ca_pem = ""
         self.connections: dict[str, Connection] = {}
         self._sockets: dict[str, ServerConnection] = {}
+        self._closing: set[asyncio.Task[None]] = set()
 
     @property
     def port(self) -> int:
@@ -125,6 +126,15 @@ class OcppServer:
             door.close(close_connections=True)
         for door in self._doors.values():
             await door.wait_closed()
+
+    def dismiss(self, station_id: str) -> None:
+        """Hang up on a station that an operator has refused; nothing more is taken from it."""
+        line, socket = self.connections.get(station_id), self._sockets.get(station_id)
+        if line is not None and socket is not None:
+            line.close()
+            task = asyncio.create_task(socket.close(1008, REFUSED))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
 
     # --- the handshake ------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 from sqlalchemy import select, update
 
+from csms.stations import calls
 from csms.web.api.access import Role
 from csms.web.api.operation import ApiCall, Body, Resource, Shown
 from csms.web.api.paging import Page, PageQuery, fetch_page
@@ -121,8 +122,10 @@ async def get_station(call: ApiCall) -> StationWithEvses:
 async def edit_station(call: ApiCall) -> StationWithEvses:
     """Decide about a station: admission, site, security profile, logging.
 
-    Admission takes effect with its next BootNotification or connection, a security profile with its next connection.
+    A station that waits is asked to boot again when it is accepted; one that is refused is hung up on; one that is held
+    waits from its next connection. A security profile takes effect with its next connection.
     """
+    before = await require_station(call)
     changes = call.body.model_dump(exclude_unset=True)
     for name in ("admission", "security_profile"):
         if name in changes and changes[name] is None:
@@ -135,7 +138,18 @@ async def edit_station(call: ApiCall) -> StationWithEvses:
             await connection.execute(update(t.stations).where(mine).values(changes))
     if "log_frames" in changes:
         call.api.frame_log.set_for(call.path["station_id"], changes["log_frames"])
+    await _admitted(call, before, changes.get("admission"))
     return await get_station(call)
+
+
+async def _admitted(call: ApiCall, before: Any, admission: str | None) -> None:
+    """Let a connected station know at once."""
+    if admission == Admission.REFUSED:
+        call.api.ocpp.dismiss(before.station_id)
+    if admission == Admission.ACCEPTED and before.admission == Admission.HELD and before.connected:
+        boot = {"requestedMessage": "BootNotification"}
+        asked = calls.request(before.station_id, "TriggerMessage", boot, by=call.caller.actor, now=call.now)
+        await call.api.service.submit(asked)
 
 
 def no_station() -> Problem:
