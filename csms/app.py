@@ -26,8 +26,9 @@ from csms.provision import provision
 from csms.settings import PayterSettings, Settings, SettingsError
 from csms.stations.authority_store import AuthoritySettings, ensure_authority
 from csms.stations.calls import CallDoer, CallStation, Waiters
-from csms.stations.certificate import CertificateUnusable
+from csms.stations.certificate import CertificateUnusable, read_chain
 from csms.stations.certificate_requests import RenewalDoer, RenewCertificate, SignCertificate, SigningDoer
+from csms.stations.contract_certificates import ContractOptions
 from csms.stations.file_store import FileStore
 from csms.stations.frame_log import FrameLog
 from csms.stations.history import close_what_a_crash_left
@@ -251,6 +252,7 @@ def ocpp_options(settings: Settings) -> OcppOptions:
         organisation=o.mutual_tls.organisation if o.mutual_tls else "",
         signing_organisation=settings.authority.organisation if settings.authority else None,
         ocsp_private=settings.authority.ocsp_private if settings.authority else False,
+        contracts=contract_options(settings),
         path=o.path,
         unknown_stations=o.unknown_stations,
         call_timeout_s=o.call_timeout_s,
@@ -262,6 +264,21 @@ def ocpp_options(settings: Settings) -> OcppOptions:
         heartbeat_interval_s=o.heartbeat_interval_s,
         meter_sample_interval_s=o.meter_sample_interval_s,
         connection_timeout_s=settings.sessions.connection_timeout_s,
+    )
+
+
+def contract_options(settings: Settings) -> ContractOptions:
+    """Contract certificates' options. Raises `SettingsError` for roots that cannot be read."""
+    c = settings.contracts
+    try:
+        roots = tuple(one for path in c.roots for one in read_chain(path.read_text(encoding="ascii")))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"contracts.roots: {error}") from error
+    return ContractOptions(
+        roots=roots,
+        provider_url=c.provider_url,
+        provider_token=c.provider_token.get_secret_value() if c.provider_token else "",
+        allow_private=c.ocsp_private,
     )
 
 

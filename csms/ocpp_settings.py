@@ -68,6 +68,21 @@ class AuthoritySection(Section):
         return value
 
 
+class ContractSettings(Section):
+    """Contract certificates of cars (ISO 15118, Plug & Charge). Without this section none is taken."""
+
+    roots: tuple[Path, ...] = Field(
+        (), description="PEM files of mobility operators' CAs: a contract certificate has to stand below one of them."
+    )
+    provider_url: str = Field(
+        "",
+        description="Who issues contract certificates: cars' requests are posted there as JSON (`action`, "
+        "`exiRequest`, `iso15118SchemaVersion`, `stationId`); `exiResponse` is taken from the answer. Empty: nobody.",
+    )
+    provider_token: SecretStr | None = Field(None, description="Bearer token for the provider. Secret.")
+    ocsp_private: bool = Field(False, description="Ask OCSP responders at addresses that are not public.")
+
+
 class OcppSettings(Section):
     """How stations connect."""
 

@@ -26,7 +26,7 @@ from billing.receipt import Issuer
 from billing.tariff import Tariff, simple_tariff
 from billing.tariff_json import tariff_from_json
 from bridge.families import FAMILIES
-from csms.ocpp_settings import AuthoritySection, OcppSettings, Section
+from csms.ocpp_settings import AuthoritySection, ContractSettings, OcppSettings, Section
 from sessions.facts import TokenStatus
 from sessions.session import Policy
 from storage.engine import DatabaseUrlError, async_url
@@ -302,6 +302,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     files: FileSettings = FileSettings()
     authority: AuthoritySection | None = None
+    contracts: ContractSettings = ContractSettings()
     payter: PayterSettings | None = None
     sessions: SessionSettings = SessionSettings()
     issuer: IssuerSettings = IssuerSettings()

@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -103,8 +103,9 @@ class Pair:
         ends: datetime = NOW + 365 * DAY,
         server: bool = False,
         ca: bool = False,
+        responder: str | None = None,
     ) -> Pair:
-        """Have this authority sign a certificate, good or bad."""
+        """Have this authority sign a certificate, good or bad. ``responder``: address of its OCSP responder."""
         return _issue(
             self,
             subject or name(common_name, organisation),
@@ -112,6 +113,7 @@ class Pair:
             (begins, ends),
             server=server,
             ca=ca,
+            responder=responder,
         )
 
 
@@ -197,6 +199,7 @@ def _issue(
     *,
     server: bool = False,
     ca: bool = False,
+    responder: str | None = None,
 ) -> Pair:
     builder = (
         x509.CertificateBuilder()
@@ -211,6 +214,9 @@ def _issue(
     if not ca:
         usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
         builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+    if responder is not None:
+        access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(responder))
+        builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
     if server:
         names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)

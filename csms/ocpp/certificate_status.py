@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from csms.ocpp.dialect import Payload, StationContext, obj, record, text
-from csms.stations.ocsp import OcspQuestion, OcspUnanswered, ask
+from csms.ocpp.contract_calls import ocsp_question
+from csms.ocpp.dialect import Payload, StationContext, obj, record
+from csms.stations.ocsp import OcspUnanswered, ask
 
 #: The station's other messages wait meanwhile.
 _TIMEOUT_S = 5.0
@@ -11,14 +12,7 @@ _TIMEOUT_S = 5.0
 
 async def certificate_status(ctx: StationContext, payload: Payload, *, most_characters: int) -> Payload:
     """GetCertificateStatusResponse. Without an answer: Failed, with why; the question is kept for the operator."""
-    data = obj(payload, "ocspRequestData")
-    question = OcspQuestion(
-        hash_algorithm=text(data, "hashAlgorithm", 6),
-        issuer_name_hash=text(data, "issuerNameHash", 128),
-        issuer_key_hash=text(data, "issuerKeyHash", 128),
-        serial_number=text(data, "serialNumber", 40),
-        responder_url=text(data, "responderURL", 2000),
-    )
+    question = ocsp_question(obj(payload, "ocspRequestData"))
     try:
         answer = await ask(
             question,

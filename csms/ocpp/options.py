@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from csms.ocpp.tls import KeyPair
+from csms.stations.contract_certificates import ContractOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,7 @@ class OcppOptions:
     organisation: str = ""  # what a station's certificate must have as O at the door with mutual TLS; empty: any
     signing_organisation: str | None = None  # what a station's request must have; None: nothing is signed
     ocsp_private: bool = False
+    contracts: ContractOptions = field(default_factory=ContractOptions)
     path: str = "/ocpp"
     unknown_stations: Literal["accept", "hold", "refuse"] = "hold"
     call_timeout_s: float = 30

@@ -57,9 +57,15 @@ def test_every_setting_is_described_with_its_unit(section: str, setting: setting
 
 def test_no_secret_has_a_default_to_show() -> None:
     secrets = [s for _, s in SETTINGS if {s.info.annotation, *typing.get_args(s.info.annotation)} & {SecretStr}]
-    assert {"api_key", "callback_secret", "card_hash_key", "key_password", "passphrase", "password"} == {
-        s.name for s in secrets
-    }
+    assert {
+        "api_key",
+        "callback_secret",
+        "card_hash_key",
+        "key_password",
+        "passphrase",
+        "provider_token",
+        "password",
+    } == {s.name for s in secrets}
     assert [s.name for s in secrets if not s.info.is_required() and s.info.default is not None] == []
 
 

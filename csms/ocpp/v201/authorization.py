@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from csms.ocpp.contract_calls import certificate_standing
 from csms.ocpp.dialect import Payload, StationContext, Unusable, obj, stamp, text
 from csms.ocpp.message import Messages
+from csms.stations.contract_certificates import ACCEPTED
 from sessions.facts import TokenStatus
 from sessions.tokens import TokenRecord
 
@@ -12,7 +14,7 @@ messages = Messages("C. Authorization")
 
 @messages.answer("Authorize", tolerant=True)
 async def authorize(ctx: StationContext, payload: Payload) -> Payload:
-    """C01. NoAuthorization needs none; Central tokens are ours and one-time."""
+    """C01, C07. NoAuthorization needs none; a contract certificate that does not stand authorises nothing."""
     token = obj(payload, "idToken")
     if token.get("type") == "NoAuthorization":
         return {"idTokenInfo": {"status": TokenStatus.ACCEPTED.value}}
@@ -20,7 +22,13 @@ async def authorize(ctx: StationContext, payload: Payload) -> Payload:
     if not id_token:
         raise Unusable("idToken is missing")
     record = await ctx.directory.token(id_token)
-    return {"idTokenInfo": id_token_info(record.standing(ctx.now()), record)}
+    status = record.standing(ctx.now())
+    certificate = await certificate_standing(ctx, payload, id_token)
+    if certificate is None:
+        return {"idTokenInfo": id_token_info(status, record)}
+    if certificate != ACCEPTED:
+        status = TokenStatus.INVALID
+    return {"idTokenInfo": id_token_info(status, record), "certificateStatus": certificate}
 
 
 def id_token_info(status: TokenStatus, record: TokenRecord) -> Payload:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from csms.ocpp.certificate_status import certificate_status
-from csms.ocpp.dialect import Payload, StationContext, record, text
+from csms.ocpp.contract_calls import contract_certificate
+from csms.ocpp.dialect import Payload, StationContext, text
 from csms.ocpp.installed import chains, deleted, installed, listed
 from csms.ocpp.message import Asked, Messages
 from sessions.facts import Fact
@@ -15,10 +16,8 @@ messages = Messages("M. Certificate management")
 
 @messages.answer("Get15118EVCertificate")
 async def get15118ev_certificate(ctx: StationContext, payload: Payload) -> Payload:
-    """M01, M02. Failed: this system knows no provider of contract certificates. Kept, so that an operator sees it."""
-    await record(ctx, "Get15118EVCertificate", payload)
-    info = {"reasonCode": "NoProvider", "additionalInfo": "no provider of contract certificates is known here"}
-    return {"status": "Failed", "exiResponse": "", "statusInfo": info}
+    """M01, M02. Hands a car's request to the operator's provider of contract certificates, and its answer back."""
+    return await contract_certificate(ctx, payload, longest=7500)
 
 
 @messages.answer("GetCertificateStatus")

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from csms.ocpp.certificate_status import certificate_status
+from csms.ocpp.contract_calls import contract_certificate
 from csms.ocpp.dialect import Payload, StationContext, Unusable, obj, objects, record, stamp, text
 from csms.ocpp.message import Messages
 
 messages = Messages("M. Certificate management")
 
 _HASH = {"hashAlgorithm": 6, "issuerNameHash": 128, "issuerKeyHash": 128, "serialNumber": 40}
+
+
+@messages.answer("Get15118EVCertificate")
+async def get15118ev_certificate(ctx: StationContext, payload: Payload) -> Payload:
+    """M01, M02. Hands a car's request to the operator's provider of contract certificates, and its answer back."""
+    return await contract_certificate(ctx, payload, longest=17_000)
 
 
 @messages.answer("GetCertificateStatus")
