@@ -98,7 +98,10 @@ class OcppStationPort:
         if line.version == "ocpp1.6":
             await line.call("TriggerMessage", core.status_wanted(command.evse_id))
             return Unknown("1.6 tells by StatusNotification")
-        reply = await line.call("GetTransactionStatus", {"transactionId": command.transaction_id})
+        try:
+            reply = await line.call("GetTransactionStatus", {"transactionId": command.transaction_id})
+        except ValueError as unsayable:  # an id longer than the version allows
+            return Refused(str(unsayable)[:120])
         if isinstance(reply, Answered):
             return transactions.status_of(reply.payload)
         return Refused(reply.code) if isinstance(reply, Errored) else Unknown("no answer")
