@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from csms.ocpp.message import Answer, Ask
+from csms.ocpp.message import Answer, Ask, Send
 from csms.ocpp.versions import DIALECTS, Dialect
 
 _HEAD = """\
@@ -26,21 +26,23 @@ def text() -> str:
 
 def _version(dialect: Dialect) -> list[str]:
     lines = [f"## {dialect.version.replace('ocpp', 'OCPP ')}", ""]
-    for block in sorted({a.block for a in dialect.answers.values()} | {a.block for a in dialect.asks.values()}):
+    tables: tuple[Mapping[str, Answer | Ask | Send], ...] = (dialect.answers, dialect.sends, dialect.asks)
+    for block in sorted({message.block for table in tables for message in table.values()}):
         lines += [f"### {block}", ""]
         lines += _table("From stations", [m for m in dialect.answers.values() if m.block == block])
+        lines += _table("From stations, not answered", [m for m in dialect.sends.values() if m.block == block])
         lines += _table("To stations", [m for m in dialect.asks.values() if m.block == block])
     return lines
 
 
-def _table(title: str, found: Sequence[Answer | Ask]) -> list[str]:
+def _table(title: str, found: Sequence[Answer | Ask | Send]) -> list[str]:
     if not found:
         return []
     rows = [f"| `{m.action}`{_mark(m)} | {m.does} |" for m in sorted(found, key=lambda m: m.action)]
     return [f"| {title} | |", "|---|---|", *rows, ""]
 
 
-def _mark(message: Answer | Ask) -> str:
+def _mark(message: Answer | Ask | Send) -> str:
     return " *tolerant*" if isinstance(message, Answer) and message.tolerant else ""
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from csms.ocpp.message import Answer, Ask
-from csms.ocpp.schemas import actions
+from csms.ocpp.message import Answer, Ask, Send
+from csms.ocpp.schemas import actions, unanswered
 from csms.ocpp.versions import DIALECTS
 
 
@@ -13,13 +13,14 @@ from csms.ocpp.versions import DIALECTS
 def test_every_message_of_the_version_has_its_place(version: str) -> None:
     dialect = DIALECTS[version]
     assert set(dialect.answers) | set(dialect.asks) == actions(version)
-    assert set(dialect.answers) & set(dialect.asks) <= {"DataTransfer", "NotifyPeriodicEventStream"}
+    assert set(dialect.answers) & set(dialect.asks) <= {"DataTransfer"}
+    assert set(dialect.sends) == unanswered(version)
 
 
 @pytest.mark.parametrize("version", DIALECTS)
 def test_every_message_says_what_it_does(version: str) -> None:
     dialect = DIALECTS[version]
-    messages: list[Answer | Ask] = [*dialect.answers.values(), *dialect.asks.values()]
+    messages: list[Answer | Ask | Send] = [*dialect.answers.values(), *dialect.asks.values(), *dialect.sends.values()]
     for message in messages:
         assert message.does.endswith("."), message.action
         assert "|" not in message.does, message.action
