@@ -16,6 +16,7 @@ from bridge.none import NoTerminals
 from bridge.options import PayterOptions, retry_delay_s
 from bridge.redaction import RedactingAccessLogger
 from csms.ocpp.certificate_calls import delivery_call, renewal_call
+from csms.ocpp.configurator import OcppConfigurator
 from csms.ocpp.credentials import hash_password
 from csms.ocpp.doorkeeper import PLAIN
 from csms.ocpp.options import OcppOptions
@@ -28,6 +29,7 @@ from csms.stations.authority_store import AuthoritySettings, ensure_authority
 from csms.stations.calls import CallDoer, CallStation, Waiters
 from csms.stations.certificate import CertificateUnusable, read_chain
 from csms.stations.certificate_requests import RenewalDoer, RenewCertificate, SignCertificate, SigningDoer
+from csms.stations.configuration import CheckConfiguration, ConfigurationDoer, built_in
 from csms.stations.contract_certificates import ContractOptions
 from csms.stations.file_store import FileStore
 from csms.stations.frame_log import FrameLog
@@ -85,6 +87,10 @@ class App:
         self._waiters = Waiters()
         self.bridge = self._bridge(settings.payter) if settings.payter else None
         terminals: TerminalPort = self.bridge.port if self.bridge else NoTerminals()
+        self.built_in = built_in(
+            sample_interval_s=settings.ocpp.meter_sample_interval_s,
+            connection_timeout_s=settings.sessions.connection_timeout_s,
+        )
         doers = Doers(
             self.service,
             self.engine,
@@ -101,6 +107,18 @@ class App:
         signing = authority_settings(settings)
         doers.add(SignCertificate, SigningDoer(self.service, self.engine, signing, delivery_call, self.clock.now))
         doers.add(RenewCertificate, RenewalDoer(self.service, self.engine, renewal_call, self.clock.now))
+        doers.add(
+            CheckConfiguration,
+            ConfigurationDoer(
+                self.service,
+                self.engine,
+                OcppConfigurator(self.ocpp),
+                self.clock.now,
+                base=self.built_in,
+                every=timedelta(seconds=settings.ocpp.configuration_check_s),
+                enabled=settings.ocpp.configure_stations,
+            ),
+        )
         self.files = FileStore(
             self.engine,
             self.clock.now,
@@ -114,6 +132,7 @@ class App:
             ocpp=self.ocpp,
             waiters=self._waiters,
             frame_log=self.frame_log,
+            built_in=self.built_in,
             files=self.files,
             link_lifetime=timedelta(hours=settings.files.link_lifetime_h),
             now=self.clock.now,
@@ -260,10 +279,7 @@ def ocpp_options(settings: Settings) -> OcppOptions:
         ping_timeout_s=o.ping_timeout_s,
         max_frame_bytes=o.max_frame_bytes,
         messages_per_s=o.messages_per_s,
-        configure_stations=o.configure_stations,
         heartbeat_interval_s=o.heartbeat_interval_s,
-        meter_sample_interval_s=o.meter_sample_interval_s,
-        connection_timeout_s=settings.sessions.connection_timeout_s,
     )
 
 

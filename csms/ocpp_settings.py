@@ -120,6 +120,9 @@ class OcppSettings(Section):
     configure_stations: bool = Field(
         True, description="Ask stations for what billing needs (sampling, registers, time-outs) when they boot."
     )
+    configuration_check_s: int = Field(
+        86_400, ge=60, description="Seconds between looks whether a station is still configured as it should be."
+    )
     heartbeat_interval_s: int = Field(300, ge=1, description="Heartbeat interval told at boot, seconds.")
     meter_sample_interval_s: int = Field(
         60,

@@ -177,13 +177,6 @@ class AskTransactionStatus(Command):
     transaction_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfigureStation(Command):
-    """After an accepted boot: ask the station for what billing needs (sampling, registers, time-outs)."""
-
-    station_id: str
-
-
 AnyCommand = (
     ReachDeadline
     | ShowSelection
@@ -196,5 +189,4 @@ AnyCommand = (
     | StopCharging
     | LimitCharging
     | AskTransactionStatus
-    | ConfigureStation
 )

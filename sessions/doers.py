@@ -53,7 +53,6 @@ class Doers:
             c.StopCharging: self._stop,
             c.LimitCharging: self._limit,
             c.AskTransactionStatus: self._ask_status,
-            c.ConfigureStation: self._configure,
         }
 
     def add(self, kind: type[c.Command], doer: Callable[[Any, Dispatched], Awaitable[None]]) -> None:
@@ -70,8 +69,9 @@ class Doers:
         match dispatched.command:
             case c.AuthoriseHold(serial=serial) | c.ShowOnTerminal(serial=serial) | c.ShowSelection(serial=serial):
                 return f"terminal:{serial}"
-            case _:
-                return None
+            case other:
+                lane: str | None = getattr(other, "lane", None)  # commands of the rooms above say their own
+                return lane
 
     async def _reach_deadline(self, command: c.ReachDeadline, _: Dispatched) -> None:
         session_id = command.session_id or ""
@@ -272,7 +272,3 @@ class Doers:
                 await self._service.complete(command.key, told)
             case _:
                 await self._service.complete(command.key)
-
-    async def _configure(self, command: c.ConfigureStation, _: Dispatched) -> None:
-        await self._stations.configure(command)
-        await self._service.complete(command.key)

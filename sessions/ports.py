@@ -14,7 +14,6 @@ from sessions.commands import (
     AskTransactionStatus,
     AuthoriseHold,
     CaptureHold,
-    ConfigureStation,
     LimitCharging,
     LookUpHold,
     ReleaseHold,
@@ -80,10 +79,6 @@ class StationPort(Protocol):
 
     async def transaction_status(self, command: AskTransactionStatus) -> StatusOutcome:
         """What became of a transaction. A version that cannot tell is asked for a status report instead: `Unknown`."""
-        ...
-
-    async def configure(self, command: ConfigureStation) -> StationOutcome:
-        """Ask for what billing needs, setting by setting; what is refused becomes a conformance finding."""
         ...
 
 

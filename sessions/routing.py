@@ -14,7 +14,7 @@ from typing import Any
 
 from billing.payment import Payment
 from sessions import facts, matching, meter, settlement
-from sessions.commands import Command, ConfigureStation, ShowOnTerminal, Timer
+from sessions.commands import Command, ShowOnTerminal, Timer
 from sessions.directory import Admission, ArmState
 from sessions.facts import EvseStatus, Sample, TokenStatus
 from sessions.session import Authorisation, Origin, Policy, Session
@@ -113,10 +113,6 @@ def _booted(c: _Context, fact: facts.StationBooted) -> None:
             seen_at=c.now,
         )
     )
-    if fact.status == "Accepted":
-        key = f"configure:{fact.key}"
-        c.result.commands.append(ConfigureStation(key=key[:200], station_id=fact.station_id))
-        _to_running(c, fact)
 
 
 def _evse_status(c: _Context, fact: facts.EvseStatusReported) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
@@ -30,14 +30,6 @@ Payload = dict[str, Any]
 
 class Unusable(Exception):
     """The payload lacks what the handler cannot do without. The text names it."""
-
-
-class CallsStation(Protocol):
-    """What the station port needs of a connection."""
-
-    version: str
-
-    async def call(self, action: str, payload: Payload) -> Any: ...  # noqa: D102
 
 
 @dataclass(slots=True)

@@ -34,11 +34,8 @@ class OcppOptions:
     messages_per_s: float = 50
     burst: int = 200  # messages taken at once before `messages_per_s` slows a station down
     bad_frames: int = 20  # frames that are no OCPP-J before the line is closed
-    configure_stations: bool = True
     heartbeat_interval_s: int = 300
     held_retry_s: int = 60  # a held station asks again after this
-    meter_sample_interval_s: int = 60
-    connection_timeout_s: int = 120
     password_failures: int = 5  # wrong passwords for one station from one address before it has to wait
     password_wait_s: float = 30
     address_failures: int = 50  # of all stations from one address, before that address has to wait

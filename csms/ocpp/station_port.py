@@ -15,13 +15,12 @@ from csms.ocpp.password_change import new_password
 from csms.ocpp.server import OcppServer
 from csms.ocpp.v16 import core
 from csms.ocpp.v21 import remote_control as remote_control_21
-from csms.ocpp.v201 import provisioning, remote_control, transactions
+from csms.ocpp.v201 import remote_control, transactions
 from csms.ocpp.versions import DIALECTS
 from csms.stations.calls import CallOutcome, CallState, CallStation
 from sessions.commands import (
     AskTransactionStatus,
     Command,
-    ConfigureStation,
     LimitCharging,
     StartCharging,
     StopCharging,
@@ -105,19 +104,6 @@ class OcppStationPort:
         if isinstance(reply, Answered):
             return transactions.status_of(reply.payload)
         return Refused(reply.code) if isinstance(reply, Errored) else Unknown("no answer")
-
-    async def configure(self, command: ConfigureStation) -> StationOutcome:
-        """Ask for what billing needs. What is refused becomes a finding; sessions work without it, less closely."""
-        line = self._server.connections.get(command.station_id)
-        if line is None:
-            return Offline()
-        if not self._server.options.configure_stations:
-            return Accepted()
-        if line.version == "ocpp1.6":
-            await core.configure(line, line.ctx, self._server.options)
-        else:
-            await provisioning.configure(line, line.ctx, self._server.options)
-        return Accepted()
 
     async def call(self, command: CallStation, on_send: Callable[[], Awaitable[None]]) -> CallOutcome:
         """Any call; see `csms.stations.calls.Caller`."""

@@ -96,7 +96,7 @@ class Replay:
                 frame = orjson.loads(text)
                 if frame[0] != 2:
                     self._answers.pop(frame[1]).set_result(frame)
-                elif frame[2] in {"ChangeConfiguration", "SetVariables"}:
+                elif frame[2] in {"GetConfiguration", "GetVariables"}:
                     await socket.send(orjson.dumps([3, frame[1], _configured(frame)]).decode())
                 else:
                     await self._calls.put(frame)
@@ -179,11 +179,11 @@ class Replay:
 
 
 def _configured(frame: list[Any]) -> dict[str, Any]:
-    """A station that takes every setting."""
-    if frame[2] == "ChangeConfiguration":
-        return {"status": "Accepted"}
+    """A station that has none of the variables it is asked for."""
+    if frame[2] == "GetConfiguration":
+        return {"configurationKey": [], "unknownKey": frame[3]["key"]}
     results = [
-        {"attributeStatus": "Accepted", "component": data["component"], "variable": data["variable"]}
-        for data in frame[3]["setVariableData"]
+        {"attributeStatus": "UnknownVariable", "component": data["component"], "variable": data["variable"]}
+        for data in frame[3]["getVariableData"]
     ]
-    return {"setVariableResult": results}
+    return {"getVariableResult": results}

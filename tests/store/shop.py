@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,6 +20,7 @@ from sessions.clock import ManualClock
 from sessions.codec import decode_session
 from sessions.commands import AuthoriseHold
 from sessions.directory import Outcome
+from sessions.kept import KEEPERS, Keeper
 from sessions.service import Dispatched, Service
 from sessions.session import Policy, Session
 from storage import schema as t
@@ -137,12 +138,23 @@ class Counter:
 
 @asynccontextmanager
 async def counter(
-    engine: AsyncEngine, *, node: str = "node-a", clock: ManualClock | None = None, policy: Policy | None = None
+    engine: AsyncEngine,
+    *,
+    node: str = "node-a",
+    clock: ManualClock | None = None,
+    policy: Policy | None = None,
+    keepers: Mapping[type[f.Fact], Sequence[Keeper]] = KEEPERS,
 ) -> AsyncIterator[Counter]:
     """A running service of one node."""
     clock = clock or ManualClock(T0)
     service = Service(
-        engine, clock, policy or Policy(), node=node, issuer_id="I1", public_url="https://pay.example.org"
+        engine,
+        clock,
+        policy or Policy(),
+        node=node,
+        issuer_id="I1",
+        public_url="https://pay.example.org",
+        keepers=keepers,
     )
     made = Counter(engine, clock, service)
     service.on_commands = made.note

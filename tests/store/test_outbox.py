@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -15,8 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sessions import facts as f
 from sessions.clock import ManualClock
 from sessions.codec import encode
-from sessions.commands import AuthoriseHold, ConfigureStation, Message, ShowOnTerminal, Timer
+from sessions.commands import AuthoriseHold, Command, Message, ShowOnTerminal, StopCharging, Timer
 from sessions.doers import Doers
+from sessions.kept import Keeper
 from sessions.outbox import POLL_S, Outbox
 from sessions.service import LEASE_S, Dispatched
 from storage import schema as t
@@ -73,8 +75,8 @@ async def put(engine: AsyncEngine, *keys: str, due_s: float = 0, leased_by: str 
     rows = [
         {
             "command_key": key,
-            "kind": "ConfigureStation",
-            "command": encode(ConfigureStation(key=key, station_id="CS1")),
+            "kind": "StopCharging",
+            "command": encode(StopCharging(key=key, station_id="CS1", transaction_id="1")),
             "due_at": due,
             "attempts": 1 if leased_by else 0,
             "leased_by": leased_by,
@@ -194,7 +196,12 @@ async def test_a_killed_worker_leaves_its_command_to_the_next(engine: AsyncEngin
 async def test_commands_of_a_commit_are_handed_over_at_once_and_only_once(engine: AsyncEngine) -> None:
     """They are leased to this node in the commit itself: the loop's own look must not find them."""
     await open_shop(engine)
-    async with counter(engine) as shop, worker(engine, shop.clock, "node-a") as w:
+
+    async def keep_boot(_: object, found: Sequence[Any], now: object) -> list[Command]:
+        return [StopCharging(key=f"after:{fact.key}", station_id="CS1", transaction_id="1") for fact in found]
+
+    keepers: dict[type[f.Fact], tuple[Keeper, ...]] = {f.StationBooted: (keep_boot,)}
+    async with counter(engine, keepers=keepers) as shop, worker(engine, shop.clock, "node-a") as w:
 
         def hand_over(ready: object, due: object) -> None:
             w.outbox.take(ready, due)  # type: ignore[arg-type]
@@ -204,11 +211,11 @@ async def test_commands_of_a_commit_are_handed_over_at_once_and_only_once(engine
         await shop.submit(boot)
         await w.until(lambda: len(w.done) == 1)
         rows = await shop.rows(select(t.outbox))
-        assert [(r.command_key, r.attempts, r.done_at) for r in rows] == [("configure:boot", 1, T0)]
+        assert [(r.command_key, r.attempts, r.done_at) for r in rows] == [("after:boot", 1, T0)]
         await put(engine, "next")
         w.outbox.take([], T0)
         await w.until(lambda: "next" in w.keys)
-        assert w.keys == ["configure:boot", "next"]
+        assert w.keys == ["after:boot", "next"]
 
 
 async def test_a_timer_that_arrives_while_the_outbox_looks_still_wakes_it(
@@ -283,4 +290,4 @@ def test_what_a_reader_does_it_does_in_order() -> None:
     show = ShowOnTerminal(key="s", serial="P1", language="en", message=Message.PLUG_IN)
     lanes = [Doers.lane(Dispatched(command, 1, T0)) for command in (authorise, show)]
     assert lanes == ["terminal:P1", "terminal:P1"]
-    assert Doers.lane(Dispatched(ConfigureStation(key="k", station_id="CS1"), 1, T0)) is None
+    assert Doers.lane(Dispatched(StopCharging(key="k", station_id="CS1", transaction_id="1"), 1, T0)) is None

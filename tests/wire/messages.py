@@ -365,6 +365,7 @@ V201 = (
         {"tbc": "no"},
         None,
         {"reportData": [{**_VARIABLE, "variableAttribute": [{"value": "v" * 2600}]}]},
+        facts=("ReportPartTold",),
     ),
     strict(
         "PublishFirmwareStatusNotification",

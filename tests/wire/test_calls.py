@@ -12,7 +12,7 @@ from ocpp.messages import MessageType, get_validator
 from csms.ocpp.connection import Answered, Errored, NoAnswer, NotSent
 from csms.ocpp.options import OcppOptions
 from sessions import facts
-from sessions.commands import ConfigureStation, StartCharging, StopCharging
+from sessions.commands import StartCharging, StopCharging
 from sessions.ports import Accepted, Offline, Refused, StationOutcome, Unknown
 from tests.wire.station import NOW, Central, running
 
@@ -23,7 +23,6 @@ BOUNDED = StartCharging(
     key="k", station_id="CP1", evse_id=2, id_token="ONETIME23", remote_start_id=77, limit_w=22000, limit_s=5400
 )
 STOP = StopCharging(key="k", station_id="CP1", transaction_id="101")
-CONFIGURE = ConfigureStation(key="k", station_id="CP1")
 
 
 # --- one outstanding call, in order -----------------------------------------------------------------------------------
@@ -291,7 +290,6 @@ async def test_what_cannot_be_said_in_the_version_is_refused(central: Central) -
 async def test_a_station_that_is_not_there_is_offline(central: Central) -> None:
     assert await central.stations.start(START) == Offline()
     assert await central.stations.stop(STOP) == Offline()
-    assert await central.stations.configure(CONFIGURE) == Offline()
 
 
 async def test_a_station_that_hangs_up_instead_of_answering_is_unknown(central: Central) -> None:
@@ -309,96 +307,6 @@ async def test_a_station_that_says_nothing_is_unknown() -> None:
         await central.connect("CP1")
         await central.line()
         assert await central.stations.start(START) == Unknown("timeout")
-
-
-# --- configuration ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-async def test_what_is_configured_and_what_a_refusal_leaves(central: Central, version: str) -> None:
-    """Answered in turn: Accepted, RebootRequired, Rejected, a CALLERROR, and Accepted for the rest."""
-    station = await central.connect("CP1", version)
-    await central.line()
-    configured = asyncio.create_task(central.stations.configure(CONFIGURE))
-    asked: dict[str, str] = {}
-    for turn in range(7):
-        call = await station.next_call()
-        get_validator(MessageType.Call, call[2], version.removeprefix("ocpp")).validate(call[3])
-        status = {1: "RebootRequired", 2: "Rejected"}.get(turn, "Accepted")
-        if version == "ocpp1.6":
-            assert call[2] == "ChangeConfiguration"
-            asked[call[3]["key"]] = call[3]["value"]
-            answer: dict[str, Any] = {"status": status}
-        else:
-            assert call[2] == "SetVariables"
-            (wanted,) = call[3]["setVariableData"]
-            name = {"component": wanted["component"], "variable": wanted["variable"]}
-            asked[f"{wanted['component']['name']}.{wanted['variable']['name']}"] = wanted["attributeValue"]
-            answer = {"setVariableResult": [{"attributeStatus": status, **name}]}
-        if turn == 3:
-            await station.send(4, call[1], "InternalError", "", {})
-        else:
-            await station.answer(call, answer)
-    assert await configured == Accepted()
-    names = list(asked)
-    register, interval, plug_in = "Energy.Active.Import.Register", "60", "120"
-    if version == "ocpp1.6":
-        assert asked == {
-            "MeterValueSampleInterval": interval,
-            "MeterValuesSampledData": register,
-            "StopTxnSampledData": register,
-            "ConnectionTimeOut": plug_in,
-            "StopTransactionOnEVSideDisconnect": "true",
-            "AuthorizeRemoteTxRequests": "false",
-            "ClockAlignedDataInterval": "0",
-        }
-    else:
-        assert asked == {
-            "SampledDataCtrlr.TxUpdatedInterval": interval,
-            "SampledDataCtrlr.TxStartedMeasurands": register,
-            "SampledDataCtrlr.TxUpdatedMeasurands": register,
-            "SampledDataCtrlr.TxEndedMeasurands": register,
-            "TxCtrlr.EVConnectionTimeOut": plug_in,
-            "TxCtrlr.StopTxOnEVSideDisconnect": "true",
-            "AuthCtrlr.AuthorizeRemoteStart": "false",
-        }
-    found = central.inbox.of(facts.ConformanceFound)
-    assert [finding.code for finding in found] == ["configuration-refused"] * 2
-    assert [finding.detail for finding in found] == [
-        f"{names[2]} = {asked[names[2]]}: Rejected",
-        f"{names[3]}: InternalError",
-    ]
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-async def test_configuring_ends_with_the_line(central: Central, version: str) -> None:
-    station = await central.connect("CP1", version)
-    await central.line()
-    configured = asyncio.create_task(central.stations.configure(CONFIGURE))
-    await station.next_call()
-    await station.socket.close()
-    assert await configured == Accepted()
-    assert central.inbox.findings() == []
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-async def test_odd_answers_to_configuring_do_no_harm(central: Central, version: str) -> None:
-    station = await central.connect("CP1", version)
-    await central.line()
-    configured = asyncio.create_task(central.stations.configure(CONFIGURE))
-    answers: tuple[dict[str, Any], ...] = (
-        {},
-        {"status": 5},
-        {"status": {}},
-        {"setVariableResult": [5]},
-        {"setVariableResult": 5},
-        {},
-        {},
-    )
-    for answer in answers:
-        await station.answer(await station.next_call(), answer)
-    assert await configured == Accepted()
-    assert "answer-invalid" in central.inbox.findings()
 
 
 async def test_the_profile_ends_long_after_the_session(central: Central) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from csms.ocpp.dialect import (
-    CallsStation,
     Payload,
     StationContext,
     Unusable,
@@ -23,10 +22,11 @@ from csms.ocpp.dialect import (
 )
 from csms.ocpp.limit import schedule, tx_profile
 from csms.ocpp.message import Asked, Messages
-from csms.ocpp.options import OcppOptions
+from csms.ocpp.v16 import configuration_keys
 from csms.ocpp.v16.smart_charging import started_with
 from csms.ocpp.vendors import status_of
 from csms.stations.availability import AvailabilityChanged
+from csms.stations.device_model import Attribute, VariablesTold
 from csms.stations.security_profile import SecurityProfileAsked
 from sessions import facts
 from sessions.commands import StartCharging
@@ -264,6 +264,9 @@ def change_configuration(asked: Asked) -> Iterator[Fact]:
     A station that accepts a higher `SecurityProfile` is held to it once it came with it (whitepaper §5.3).
     """
     key, profile = text(asked.request, "key", 50), whole(asked.request, "value")
+    if text(asked.response, "status") == "Accepted":
+        told = Attribute(id=configuration_keys.variable_of(key), value=text(asked.request, "value", 2500))
+        yield VariablesTold(key=asked.key("variables"), at=asked.now, station_id=asked.station_id, attributes=(told,))
     if key.casefold() == "securityprofile" and profile is not None and text(asked.response, "status") in _TAKEN:
         yield SecurityProfileAsked(
             key=asked.key("security-profile"), at=asked.now, station_id=asked.station_id, security_profile=profile
@@ -278,7 +281,6 @@ def remote_start_transaction(asked: Asked) -> Iterator[Fact]:
 
 messages.plain("ClearCache", "§5.4. Empties the station's authorization cache.")
 messages.plain("DataTransfer", "§5.6. Sends a vendor's own message.")
-messages.plain("GetConfiguration", "§5.8. Reads configuration keys.")
 messages.plain("RemoteStopTransaction", "§5.12. Asks the station to stop a transaction.")
 messages.plain("Reset", "§5.14. Restarts the station.")
 messages.plain("UnlockConnector", "§5.18. Unlocks a connector; a running transaction ends first.")
@@ -299,25 +301,11 @@ def status_wanted(connector_id: int) -> Payload:
     return {"requestedMessage": "StatusNotification", "connectorId": connector_id}
 
 
-async def configure(line: CallsStation, ctx: StationContext, options: OcppOptions) -> None:
-    """ChangeConfiguration, key by key (§5.3): what billing needs. A refused one becomes a finding."""
-    register = "Energy.Active.Import.Register"
-    wanted = {
-        "MeterValueSampleInterval": str(options.meter_sample_interval_s),
-        "MeterValuesSampledData": register,
-        "StopTxnSampledData": register,
-        "ConnectionTimeOut": str(options.connection_timeout_s),
-        "StopTransactionOnEVSideDisconnect": "true",
-        "AuthorizeRemoteTxRequests": "false",
-        "ClockAlignedDataInterval": "0",
-    }
-    for key, value in wanted.items():
-        reply = await line.call("ChangeConfiguration", {"key": key, "value": value})
-        answer = getattr(reply, "payload", None)
-        if answer is None:
-            if not hasattr(reply, "code"):
-                return  # the line is gone, or silent: the next boot configures again
-            await ctx.finding("configuration-refused", f"{key}: {reply.code}", f"ChangeConfiguration {key}")
-        elif (status := text(answer, "status", 40)) not in {"Accepted", "RebootRequired"}:
-            detail = f"{key} = {value}: {status}"
-            await ctx.finding("configuration-refused", detail, f"ChangeConfiguration {key}")
+@messages.ask("GetConfiguration")
+def get_configuration(asked: Asked) -> Iterator[Fact]:
+    """§5.8. Reads configuration keys; they are kept as variables."""
+    told = configuration_keys.read(asked.response)
+    if told:
+        yield VariablesTold(
+            key=asked.key("variables"), at=asked.now, station_id=asked.station_id, attributes=tuple(told)
+        )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from csms.ocpp.dialect import CallsStation, Payload, StationContext, obj, objects, record, stamp, text, whole
+from csms.ocpp.dialect import Payload, StationContext, content_key, obj, stamp, text, whole
 from csms.ocpp.message import Asked, Messages
-from csms.ocpp.options import OcppOptions
+from csms.ocpp.v201 import variables
+from csms.ocpp.v201.variables import reported
+from csms.stations.device_model import Attribute, NetworkProfileSet, ReportAsked, ReportPartTold, VariablesTold
 from csms.stations.security_profile import SecurityProfileAsked
 from sessions import facts
 
@@ -37,43 +39,63 @@ async def boot_notification(ctx: StationContext, payload: Payload) -> Payload:
 
 @messages.answer("NotifyReport")
 async def notify_report(ctx: StationContext, payload: Payload) -> Payload:
-    """Keeps what the station said."""
-    await record(ctx, "NotifyReport", payload)
+    """B07, B08. Keeps one part of a report; the report is complete when every number up to the last one is there."""
+    await ctx.submit(
+        ReportPartTold(
+            key=content_key("report", ctx.station_id, payload),
+            at=ctx.now(),
+            station_id=ctx.station_id,
+            request_id=whole(payload, "requestId") or 0,
+            seq_no=whole(payload, "seqNo") or 0,
+            last=payload.get("tbc") is not True,
+            attributes=tuple(reported(payload)),
+        )
+    )
     return {}
 
 
-async def configure(line: CallsStation, ctx: StationContext, options: OcppOptions) -> None:
-    """SetVariables (B05): what billing needs. A refused one becomes a finding."""
-    register = "Energy.Active.Import.Register"
-    wanted = (
-        ("SampledDataCtrlr", "TxUpdatedInterval", str(options.meter_sample_interval_s)),
-        ("SampledDataCtrlr", "TxStartedMeasurands", register),
-        ("SampledDataCtrlr", "TxUpdatedMeasurands", register),
-        ("SampledDataCtrlr", "TxEndedMeasurands", register),
-        ("TxCtrlr", "EVConnectionTimeOut", str(options.connection_timeout_s)),
-        ("TxCtrlr", "StopTxOnEVSideDisconnect", "true"),
-        ("AuthCtrlr", "AuthorizeRemoteStart", "false"),
-    )
-    for component, variable, value in wanted:
-        name = f"{component}.{variable}"
-        data = {"component": {"name": component}, "variable": {"name": variable}, "attributeValue": value}
-        reply = await line.call("SetVariables", {"setVariableData": [data]})
-        answer = getattr(reply, "payload", None)
-        if answer is None:
-            if not hasattr(reply, "code"):
-                return  # the line is gone, or silent: the next boot configures again
-            await ctx.finding("configuration-refused", f"{name}: {reply.code}", f"SetVariables {name}"[:60])
-            continue
-        for result in objects(answer, "setVariableResult"):
-            status = text(result, "attributeStatus", 40)
-            if status not in {"Accepted", "RebootRequired"}:
-                detail = f"{name} = {value}: {status}"
-                await ctx.finding("configuration-refused", detail, f"SetVariables {name}"[:60])
+@messages.ask("GetBaseReport")
+def get_base_report(asked: Asked) -> Iterator[facts.Fact]:
+    """B07. Asks for a report of the device model; it comes as NotifyReport, in parts."""
+    return _report(asked, asked.request["reportBase"])
 
 
-messages.plain("GetBaseReport", "B07. Asks for a report of the device model.")
-messages.plain("GetReport", "B08. Asks for a report by criteria.")
-messages.plain("GetVariables", "B06. Reads variables.")
+@messages.ask("GetReport")
+def get_report(asked: Asked) -> Iterator[facts.Fact]:
+    """B08. Asks for a report by criteria; it comes as NotifyReport, in parts."""
+    return _report(asked, "custom")
+
+
+def _report(asked: Asked, kind: str) -> Iterator[facts.Fact]:
+    if text(asked.response, "status") == "Accepted":
+        yield ReportAsked(
+            key=asked.key("report-asked"),
+            at=asked.now,
+            station_id=asked.station_id,
+            request_id=asked.request["requestId"],
+            kind=kind,
+        )
+
+
+@messages.ask("GetVariables")
+def get_variables(asked: Asked) -> Iterator[facts.Fact]:
+    """B06. Reads variables; what was read is kept."""
+    return _told(asked, variables.read(asked.response))
+
+
+@messages.ask("SetVariables")
+def set_variables(asked: Asked) -> Iterator[facts.Fact]:
+    """B05. Writes variables; accepted values are kept, but for passwords."""
+    return _told(asked, variables.written(asked.request, asked.response))
+
+
+def _told(asked: Asked, attributes: list[Attribute]) -> Iterator[facts.Fact]:
+    if attributes:
+        yield VariablesTold(
+            key=asked.key("variables"), at=asked.now, station_id=asked.station_id, attributes=tuple(attributes)
+        )
+
+
 messages.plain("Reset", "B11, B12. Restarts the station or an EVSE.")
 
 
@@ -83,11 +105,17 @@ def set_network_profile(asked: Asked) -> Iterator[facts.Fact]:
 
     A station that accepts one with a higher security profile is held to it once it came with it (A05).
     """
+    if text(asked.response, "status") != "Accepted":
+        return
+    yield NetworkProfileSet(
+        key=asked.key("network-profile"),
+        at=asked.now,
+        station_id=asked.station_id,
+        slot=asked.request["configurationSlot"],
+        profile=obj(asked.request, "connectionData"),
+    )
     profile = whole(obj(asked.request, "connectionData"), "securityProfile")
-    if profile is not None and text(asked.response, "status") == "Accepted":
+    if profile is not None:
         yield SecurityProfileAsked(
             key=asked.key("security-profile"), at=asked.now, station_id=asked.station_id, security_profile=profile
         )
-
-
-messages.plain("SetVariables", "B05. Writes variables.")

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from csms.ocpp.server import OcppServer
 from csms.stations.calls import Waiters
+from csms.stations.configuration import Wanted
 from csms.stations.file_store import FileStore
 from csms.stations.frame_log import FrameLog
 from csms.web import api as resources
@@ -38,6 +39,7 @@ class Api:
     ocpp: OcppServer
     waiters: Waiters
     frame_log: FrameLog
+    built_in: tuple[Wanted, ...]
     files: FileStore
     link_lifetime: timedelta
     now: Callable[[], datetime]

@@ -101,6 +101,12 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "The charging profile's number.",
         "example": 1,
     },
+    "template_id": {
+        "type": "string",
+        "pattern": r"^tpl_[0-9a-f]{16}$",
+        "description": "As it was answered.",
+        "example": "tpl_0123456789abcdef",
+    },
     "token_id": {
         "type": "string",
         "pattern": r"^[0-9a-f]{12}$",
