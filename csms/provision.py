@@ -66,10 +66,7 @@ async def provision(engine: AsyncEngine, settings: Settings) -> None:
             for s in settings.terminals
             for n, place in enumerate(s.evses)
         ]
-        tokens = [
-            {"id_token": s.id_token.upper(), "status": s.status.value} | s.model_dump(exclude={"id_token", "status"})
-            for s in settings.id_tokens
-        ]
+        tokens = [{"status": s.status.value} | s.model_dump(exclude={"status"}) for s in settings.id_tokens]
         for table, key, rows in (
             (t.tariffs, ["tariff_id"], tariffs),
             (t.stations, ["station_id"], stations),

@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AwareDatetime, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -262,11 +262,11 @@ class TerminalSettings(Section):
 
 
 class IdTokenSettings(Section):
-    """An RFID card that may charge."""
+    """An RFID card that may charge. Written at each start, over what was changed by the API since."""
 
     id_token: str = Field(min_length=1, max_length=36, description="The token, as the station reads it.")
     status: TokenStatus = Field(TokenStatus.ACCEPTED, description="Accepted, Blocked, Expired or Invalid.")
-    expires_at: datetime | None = Field(None, description="When it expires (with a zone).")
+    expires_at: AwareDatetime | None = Field(None, description="When it expires (with a zone).")
     token_type: str | None = Field(None, max_length=20, description="OCPP 2.0.1 type, such as ISO14443.")
     group_id: str | None = Field(
         None,
@@ -277,6 +277,12 @@ class IdTokenSettings(Section):
     master_pass: bool = Field(False, description="It may stop any charge, and start none.")
     concurrent: bool = Field(True, description="It may charge at several EVSEs at once.")
     label: str | None = Field(None, max_length=80, description="Whose it is.")
+
+    @field_validator("id_token", "group_id")
+    @classmethod
+    def _folded(cls, value: str | None) -> str | None:
+        """Case does not matter: kept as it is compared."""
+        return value.upper() if value is not None else None
 
 
 class Settings(BaseSettings):
@@ -381,6 +387,7 @@ def _tariff_problems(settings: Settings) -> list[str]:
         ("tariff", [tariff.tariff_id for tariff in settings.tariffs]),
         ("station", [station.station_id for station in settings.stations]),
         ("terminal", [terminal.serial for terminal in settings.terminals]),
+        ("id token", [token.id_token for token in settings.id_tokens]),
     ):
         problems += [f"{name} {key!r} is configured twice" for key in sorted({k for k in keys if keys.count(k) > 1})]
     return problems

@@ -67,6 +67,8 @@ async def test_a_token_ends_when_it_expires_or_is_revoked(bench: Bench) -> None:
     await bench.api("GET", "/stations", status=401)
     bench.token = owner
     await bench.api("DELETE", "/tokens/" + "0" * 12, status=404)
+    before = {"name": "Kari", "role": "support", "expires_at": "0001-01-01T00:00:00+23:00"}  # the first day there is
+    await bench.api("POST", "/tokens", before, status=422)
 
 
 async def test_the_trail_says_who_did_what_and_how_it_ended(bench: Bench) -> None:

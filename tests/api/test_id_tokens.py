@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from csms.settings import SettingsError, load_settings
 from tests.conformance.bench import Bench, bench
 
 
@@ -67,3 +68,23 @@ async def test_a_list_is_taken_as_a_whole_and_again_changes_nothing(database_url
 async def test_a_list_with_one_wrong_token_enters_none(bench: Bench, tokens: list[Any]) -> None:
     await bench.api("POST", "/id-tokens/import", {"tokens": tokens}, status=422)
     assert len((await bench.api("GET", "/id-tokens"))["items"]) == 4
+
+
+async def test_tokens_of_the_settings_are_folded_like_all_others(database_url: str) -> None:
+    """A group is the same group whoever wrote it down, and in whichever case."""
+    async with bench(database_url, id_tokens=[{"id_token": "van", "group_id": "Fleet"}]) as made:
+        await made.api("POST", "/id-tokens", {"id_token": "car", "group_id": "fleet"}, status=201)
+        listed = (await made.api("GET", "/id-tokens?group_id=fleet"))["items"]
+        assert [(token["id_token"], token["group_id"]) for token in listed] == [("CAR", "FLEET"), ("VAN", "FLEET")]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "says"),
+    [
+        pytest.param([{"id_token": "van"}, {"id_token": "VAN"}], "'VAN' is configured twice", id="twice"),
+        pytest.param([{"id_token": "A", "expires_at": "2099-01-01T00:00:00"}], "timezone", id="no-zone"),
+    ],
+)
+def test_tokens_that_cannot_be_kept_are_refused_with_the_settings(tokens: list[Any], says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        load_settings(None, id_tokens=tokens)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from sqlalchemy import select
 
 from csms.web.api.access import Role, create_token, revoke_token
-from csms.web.api.operation import ApiCall, Body, Reply, Resource, Shown
+from csms.web.api.operation import ApiCall, Body, Moment, Reply, Resource, Shown
 from csms.web.api.paging import Page, PageQuery, fetch_page
 from csms.web.api.problem import Problem
 from storage import fleet_schema as t
@@ -42,7 +42,7 @@ class TokenWanted(Body):
 
     name: str = Field(min_length=1, max_length=60, description="Whose it is; the audit trail shows it.")
     role: Role = Field(description="What it may do.")
-    expires_at: AwareDatetime | None = Field(None, description="When it ends.")
+    expires_at: Moment | None = Field(None, description="When it ends.")
 
 
 @resource.get("/tokens", Page[TokenShown], role=Role.ADMIN, query=PageQuery)
