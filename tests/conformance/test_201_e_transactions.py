@@ -384,3 +384,27 @@ async def test_an_event_with_too_long_a_token_is_answered_and_opens_nothing_good
     answer = await charge.started(idToken=TOKEN | {"idToken": "G" * 300})
     assert answer["idTokenInfo"]["status"] == "Unknown"
     assert (await charge.session())["origin"] == "unauthorised"
+
+
+async def test_events_told_again_by_another_clock_and_on_another_line_lead_to_one_bill(bench: Bench) -> None:
+    """The station lost its clock and its line; what it stored comes again, stamped anew, under ids used before."""
+    charge = Charge(bench, await bench.connect())
+    started = charge.payload("Started", "Authorized", token=True, state="Charging", wh=1000)
+    updated = charge.payload("Updated", "MeterValuePeriodic", wh=1003)
+    ended = charge.payload("Ended", "StopAuthorized", reason="Local", wh=1005)
+    for unset in (True, False):
+        await charge.station.socket.close()
+        charge.station = await bench.connect(boot=False)
+        for payload in (started, updated, ended):
+            at = {"timestamp": "1970-01-01T00:03:00Z"} if unset else {}
+            values = [entry | at for entry in payload["meterValue"]]
+            await bench.ask(charge.station, "TransactionEvent", payload | at | {"meterValue": values})
+    await charge.ends(energy_wh=5, cost_minor=5)
+    # Another driver's charge at the same EVSE is not ended by what comes once more of the first.
+    other = Charge(bench, charge.station, "tx-2")
+    await other.started(1005, idToken={"idToken": "GOOD2", "type": "ISO14443"})
+    late = {"timestamp": stamp(), "offline": True}
+    for payload in (started, updated, ended):
+        await bench.ask(charge.station, "TransactionEvent", payload | late)
+    assert (await other.session())["charging"] == "charging"
+    await charge.ends(energy_wh=5)

@@ -52,7 +52,7 @@ def settings(database_url: str, cloud_url: str, anchor: datetime) -> dict[str, A
             "status_poll_s": 0.3,
             "card_poll_s": 2,
         },
-        "sessions": {"connection_timeout_s": 900, "stop_retry_s": 60},
+        "sessions": {"connection_timeout_s": 900, "stop_retry_s": 60, "lost_end_s": 7200},
         "tariffs": [{"tariff_id": "T", "hold": "300", "per_kwh": PRICE, "vat_percent": "25"}],
         "stations": [
             {

@@ -41,7 +41,9 @@ async def playing(
     anchor = datetime.now(UTC)
     timed: dict[str, Any] = {"clock_speed": speed, "clock_anchor": anchor, "password": PASSWORD}
     # Time runs fast, computers do not: nothing here may time out that a test does not want to see time out.
-    patient = {"connection_timeout_s": 3600, "choice_timeout_s": 3600} | settings.pop("sessions", {})
+    patient = {"connection_timeout_s": 3600, "choice_timeout_s": 3600, "lost_end_s": 3600} | settings.pop(
+        "sessions", {}
+    )
     async with stage(database_url, sessions=patient, **(timed | settings)) as on:
         config = StationConfig(
             identity="CP",
