@@ -15,11 +15,8 @@ _KEY = ["station_id", "request_id"]
 
 
 def is_whole(numbers: Sequence[int], last: int | None) -> bool:
-    """Whether every part up to the ``last`` is there. Stations begin with 0; some with 1."""
-    if last is None:
-        return False
-    wanted = [n for n in numbers if n <= last]
-    return min(wanted) in {0, 1} and len(set(wanted)) == last - min(wanted) + 1
+    """Whether every part from 0 to the ``last`` is there."""
+    return last is not None and last >= 0 and len({n for n in numbers if 0 <= n <= last}) == last + 1
 
 
 class Parted:
@@ -51,12 +48,14 @@ class Parted:
         """The bodies of all parts, in order, if the report has just become whole, which is written down."""
         mine = self._mine(self._head, station_id, request_id)
         head = (await connection.execute(select(self._head).where(*mine))).first()
-        found = await self.bodies(connection, station_id, request_id)
-        last = max((row.seq_no for row in found if row.last), default=None)
-        if head is None or head.completed_at is not None or not is_whole([row.seq_no for row in found], last):
+        p = self._parts.c
+        told = select(p.seq_no, p.last).where(*self._mine(self._parts, station_id, request_id))
+        numbers = {row.seq_no: row.last for row in await connection.execute(told)}
+        last = max((number for number, is_last in numbers.items() if is_last), default=None)
+        if head is None or head.completed_at is not None or not is_whole(list(numbers), last):
             return None
         await connection.execute(update(self._head).where(*mine).values(completed_at=now))
-        return [row.body for row in found if last is not None and row.seq_no <= last]
+        return [row.body for row in await self.bodies(connection, station_id, request_id)]
 
     async def bodies(self, connection: AsyncConnection, station_id: str, request_id: int) -> Sequence[Any]:
         """The parts so far, in order."""
