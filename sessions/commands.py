@@ -150,14 +150,17 @@ class StartCharging(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitCharging(Command):
-    """Install a bounded TxProfile for a running transaction: the station forgot it with a power cut."""
+    """Install a TxProfile for a running transaction: the station forgot it with a power cut, or a car asked for one.
+
+    ``limit_s``: after so many seconds it allows nothing; None: it goes on.
+    """
 
     station_id: str
     evse_id: int
     transaction_id: str
     remote_start_id: int
     limit_w: int
-    limit_s: int
+    limit_s: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

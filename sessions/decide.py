@@ -170,6 +170,7 @@ _HANDLERS: dict[type[facts.Fact], Callable[[Work, Any], None]] = {
     facts.EnergyMetered: charging.energy_metered,
     facts.TransactionEnded: charging.transaction_ended,
     facts.TransactionStatusTold: dangling.status_told,
+    limits.EvChargingNeedsTold: limits.needs_told,
     facts.TransactionSuperseded: dangling.superseded,
     facts.EvseStatusReported: dangling.status_reported,
     facts.StationConnected: dangling.station_back,

@@ -146,6 +146,10 @@ class StationDirectory(Protocol):
         """
         ...
 
+    async def tx_profile(self, station_id: str, evse_id: int) -> dict[str, Any] | None:
+        """The TxProfile that counts at an EVSE, as 2.0.1's ChargingProfileType; None if there is none."""
+        ...
+
     async def dynamic_limits(self, station_id: str, profile_id: int) -> dict[str, Any] | None:
         """What an operator last gave a dynamic charging profile (2.1 K28); None if nothing."""
         ...

@@ -24,7 +24,7 @@ from sessions.facts import EvseStatus, TokenStatus
 from sessions.rows import insert_for, load_tariffs, token_record
 from sessions.tables import CLAIMING, RUNNING, Charging
 from sessions.tokens import ONE_TIME, UNKNOWN, TokenRecord
-from storage import energy_schema
+from storage import charging_profile_schema, energy_schema
 from storage import schema as t
 from storage.engine import reading, writing
 
@@ -104,6 +104,15 @@ class SqlDirectory:
             known = [Charging(state) for state in (await connection.execute(select(s.charging).where(mine))).scalars()]
         live = any(state in CLAIMING | RUNNING for state in known)
         return TokenStatus.ACCEPTED if live or not known else TokenStatus.INVALID
+
+    async def tx_profile(self, station_id: str, evse_id: int) -> dict[str, Any] | None:
+        """See `StationDirectory.tx_profile`."""
+        p = charging_profile_schema.charging_profiles.c
+        mine = (p.station_id == station_id, p.evse_id == evse_id, p.purpose == "TxProfile")
+        async with reading(self._engine) as connection:
+            query = select(p.body).where(*mine).order_by(p.stack_level.desc()).limit(1)
+            body = (await connection.execute(query)).scalar()
+        return orjson.loads(body) if body is not None else None
 
     async def dynamic_limits(self, station_id: str, profile_id: int) -> dict[str, Any] | None:
         """See `StationDirectory.dynamic_limits`."""

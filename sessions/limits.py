@@ -7,10 +7,16 @@ computes the cost itself. Elsewhere our answers tell it the cost, and our own st
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zlib import crc32
+
 from billing.money import to_minor
 from billing.pricing import affordable_s
 from billing.usage import Usage
 from sessions import facts, meter
+from sessions.codec import register
 from sessions.commands import LimitCharging
 from sessions.tables import RUNNING
 from sessions.work import Work
@@ -19,14 +25,43 @@ from sessions.work import Work
 RESUMED = "TxResumed"
 
 
+@register
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvChargingNeedsTold(facts.StationFact):
+    """A car said what it wants (2.0.1 K15). ``max_power_w``: what it can take; ``max_periods``: of a schedule.
+
+    ``needs``: 2.0.1 ChargingNeedsType.
+    """
+
+    evse_id: int
+    max_power_w: int | None
+    max_periods: int | None
+    departs_at: datetime | None
+    needs: dict[str, Any]
+
+
 def offline_limit(w: Work) -> tuple[int | None, int | None]:
     """Watts, and for how many more seconds the hold covers them; (None, None) where nothing can or need be bounded."""
+    power_w = w.s.place.max_power_w if w.s.place else None
+    limit_s = _affordable_s(w, power_w) if power_w else None
+    return (power_w, limit_s) if limit_s else (None, None)
+
+
+def _affordable_s(w: Work, power_w: int) -> int | None:
+    """For how many more seconds the hold covers ``power_w``; None where nothing can or need be bounded."""
     s = w.s
-    if not (w.policy.offline_limit and s.place and s.place.max_power_w and s.held_minor and s.tariff is not None):
-        return None, None
+    if not (w.policy.offline_limit and s.held_minor and s.tariff is not None):
+        return None
     used = Usage(periods=meter.usage(s.meter) if s.meter.periods else ())
-    limit_s = affordable_s(s.tariff, s.held_minor, s.place.max_power_w, w.now, used)
-    return (s.place.max_power_w, limit_s) if limit_s else (None, None)
+    return affordable_s(s.tariff, s.held_minor, power_w, w.now, used)
+
+
+def needs_told(w: Work, fact: EvChargingNeedsTold) -> None:
+    """2.0.1 K15, K17: a car is given what the EVSE and it can do, and no more than the hold covers."""
+    bounds = [bound for bound in (w.s.max_power_w, fact.max_power_w) if bound]
+    limit_w = min(bounds, default=w.policy.max_power_w)
+    one_period = fact.max_periods is not None and fact.max_periods < 2  # our own stop remains
+    _limit(w, fact, limit_w, None if one_period else _affordable_s(w, limit_w))
 
 
 def told(w: Work, fact: facts.TransactionFact) -> None:
@@ -45,9 +80,14 @@ def told(w: Work, fact: facts.TransactionFact) -> None:
 
 def _limit_again(w: Work, fact: facts.TransactionFact) -> None:
     """The station forgot the TxProfile with its power."""
-    s = w.s
     limit_w, limit_s = offline_limit(w)
-    if limit_w is None or limit_s is None or s.place is None or s.transaction_id is None:
+    if limit_w is not None:
+        _limit(w, fact, limit_w, limit_s)
+
+
+def _limit(w: Work, fact: facts.Fact, limit_w: int, limit_s: int | None) -> None:
+    s = w.s
+    if s.place is None or s.transaction_id is None:
         return
     w.commands.append(
         LimitCharging(
@@ -56,7 +96,8 @@ def _limit_again(w: Work, fact: facts.TransactionFact) -> None:
             station_id=s.place.station_id,
             evse_id=s.place.evse_id,
             transaction_id=s.transaction_id,
-            remote_start_id=s.remote_start_id or 0,
+            # The number of its profile; where we did not start it, one that is always the same.
+            remote_start_id=s.remote_start_id or crc32(s.session_id.encode()) & 0x7FFF_FFFF,
             limit_w=limit_w,
             limit_s=limit_s,
         )

@@ -17,6 +17,7 @@ from sessions import facts, matching, meter, settlement
 from sessions.commands import Command, ShowOnTerminal, Timer
 from sessions.directory import Admission, ArmState
 from sessions.facts import EvseStatus, Sample, TokenStatus
+from sessions.limits import EvChargingNeedsTold
 from sessions.session import Authorisation, Origin, Policy, Session
 from sessions.tables import RUNNING, Charging
 from sessions.tap import TapRefused, is_free, meaning
@@ -332,6 +333,12 @@ def _status_told(c: _Context, fact: facts.TransactionStatusTold) -> None:
             c.to(session, fact)
 
 
+def _ev_needs(c: _Context, fact: EvChargingNeedsTold) -> None:
+    session = c.ws.running_at(fact.station_id, fact.evse_id)
+    if session is not None and session.charging is Charging.CHARGING and session.transaction_id is not None:
+        c.to(session, fact)
+
+
 # --- terminals --------------------------------------------------------------------------------------------------------
 
 
@@ -427,6 +434,7 @@ _ROUTERS: dict[type[facts.Fact], Callable[[_Context, Any], None]] = {
     facts.TransactionEnded: _ended,
     facts.EnergyMetered: _metered,
     facts.TransactionStatusTold: _status_told,
+    EvChargingNeedsTold: _ev_needs,
     settlement.SettlementNotified: _settled,
     facts.ArmOpened: _arm_opened,
     facts.ArmClosed: _arm_closed,

@@ -38,5 +38,7 @@ def running_profile(command: LimitCharging, now: datetime) -> Payload:
 
 def schedule(command: StartCharging | LimitCharging) -> Payload:
     """``limit_w`` watts for ``limit_s`` seconds, then nothing: a profile that only ended would free the charge."""
-    periods = [{"startPeriod": 0, "limit": command.limit_w}, {"startPeriod": command.limit_s, "limit": 0}]
+    periods = [{"startPeriod": 0, "limit": command.limit_w}]
+    if command.limit_s is not None:
+        periods.append({"startPeriod": command.limit_s, "limit": 0})
     return {"chargingRateUnit": "W", "chargingSchedulePeriod": periods}

@@ -134,6 +134,10 @@ class MemoryDirectory:
         """A reference nobody knows is the station's own terminal's."""
         return self.tokens.get(reference.upper(), TokenStatus.ACCEPTED)
 
+    async def tx_profile(self, station_id: str, evse_id: int) -> dict[str, Any] | None:
+        """No EVSE has one."""
+        return None
+
     async def dynamic_limits(self, station_id: str, profile_id: int) -> dict[str, Any] | None:
         """The limits on file."""
         return self.limits.get((station_id, profile_id))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.wire.messages_21 import CENTRAL_ONLY_21, V21
 from tests.wire.messages_shape import AT, Example, strict
 
@@ -323,12 +325,16 @@ V201 = (
         {"tbc": "no"},
         facts=("DisplayMessagesReported",),
     ),
-    strict(
-        "NotifyEVChargingNeeds",
-        {"evseId": 1, "chargingNeeds": {"requestedEnergyTransfer": "AC_three_phase"}},
-        "chargingNeeds",
-        {"evseId": "1"},
-        {"status": "Rejected"},
+    replace(
+        strict(
+            "NotifyEVChargingNeeds",
+            {"evseId": 1, "chargingNeeds": {"requestedEnergyTransfer": "AC_three_phase"}},
+            "chargingNeeds",
+            {"evseId": "1"},
+            {"status": "Rejected"},
+            facts=("EvChargingNeedsTold",),
+        ),
+        answer=None,  # Rejected, or 2.1's NoChargingProfile
     ),
     strict(
         "NotifyEVChargingSchedule",
@@ -336,6 +342,7 @@ V201 = (
         "evseId",
         {"evseId": "1"},
         {"status": "Accepted"},
+        facts=("EvChargingScheduleTold",),
     ),
     strict(
         "NotifyEvent",

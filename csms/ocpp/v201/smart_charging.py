@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from csms.ocpp.charging_profile import read_profile
-from csms.ocpp.dialect import Payload, StationContext, moment, obj, objects, record, text, whole
+from csms.ocpp.charging_schedule import keeps_to
+from csms.ocpp.dialect import Payload, StationContext, decimal, moment, obj, objects, text, whole
 from csms.ocpp.message import Asked, Messages
 from csms.stations.charging_limits import ChargingLimitCleared, ChargingLimitSet
 from csms.stations.charging_profiles import (
@@ -17,9 +18,13 @@ from csms.stations.charging_profiles import (
     NoChargingProfiles,
 )
 from csms.stations.composite_schedules import CompositeScheduleTold
+from csms.stations.ev_charging import EvChargingScheduleTold
 from sessions.facts import Fact
+from sessions.limits import EvChargingNeedsTold
 
 messages = Messages("K. Smart charging")
+
+_PHASES = {"AC_two_phase": 2, "AC_three_phase": 3}
 
 
 # --- the station to us ------------------------------------------------------------------------------------------------
@@ -61,16 +66,60 @@ async def cleared_charging_limit(ctx: StationContext, payload: Payload) -> Paylo
 
 @messages.answer("NotifyEVChargingNeeds")
 async def notifyev_charging_needs(ctx: StationContext, payload: Payload) -> Payload:
-    """Keeps what the station said."""
-    await record(ctx, "NotifyEVChargingNeeds", payload)
-    return {"status": "Rejected"}
+    """K15, K17. Keeps what the car wants; the transaction it is about gets a TxProfile.
+
+    Without a transaction there is nothing a profile could be for, and the station goes on with what it has.
+    """
+    needs = obj(payload, "chargingNeeds")
+    outcome = await ctx.submit(
+        EvChargingNeedsTold(
+            key=ctx.unique_key("ev-needs"),
+            at=ctx.now(),
+            station_id=ctx.station_id,
+            evse_id=whole(payload, "evseId") or 0,
+            max_power_w=_power_w(needs),
+            max_periods=whole(payload, "maxScheduleTuples"),
+            departs_at=moment(needs.get("departureTime")),
+            needs=needs,
+        )
+    )
+    if outcome.session_id is not None:
+        return {"status": "Accepted"}
+    return {"status": "NoChargingProfile" if ctx.version == "ocpp2.1" else "Rejected"}
+
+
+def _power_w(needs: Payload) -> int | None:
+    """The most the car can take; None where it does not say."""
+    ac, dc = obj(needs, "acChargingParameters"), obj(needs, "dcChargingParameters")
+    phases = _PHASES.get(text(needs, "requestedEnergyTransfer", 20), 1)
+    whole_power = decimal(dc.get("evMaxPower"))
+    current = decimal((ac or dc).get("evMaxCurrent"))
+    voltage = decimal((ac or dc).get("evMaxVoltage"))
+    power = whole_power
+    if power is None and current is not None and voltage is not None:
+        power = current * voltage * (phases if ac else 1)
+    return int(power) if power is not None and 0 < power < 2**31 else None
 
 
 @messages.answer("NotifyEVChargingSchedule")
 async def notifyev_charging_schedule(ctx: StationContext, payload: Payload) -> Payload:
-    """Keeps what the station said."""
-    await record(ctx, "NotifyEVChargingSchedule", payload)
-    return {"status": "Accepted"}
+    """K15–K17. Keeps the schedule the car chose; one beyond its TxProfile is refused, and the profile sent again."""
+    evse_id, schedule = whole(payload, "evseId") or 0, obj(payload, "chargingSchedule")
+    time_base = moment(payload.get("timeBase"))
+    profile = await ctx.directory.tx_profile(ctx.station_id, evse_id)
+    within = profile is None or keeps_to(schedule, time_base or ctx.now(), profile)
+    await ctx.submit(
+        EvChargingScheduleTold(
+            key=ctx.unique_key("ev-schedule"),
+            at=ctx.now(),
+            station_id=ctx.station_id,
+            evse_id=evse_id,
+            time_base=time_base,
+            within_limits=within,
+            schedule=schedule,
+        )
+    )
+    return {"status": "Accepted" if within else "Rejected"}
 
 
 @messages.answer("ReportChargingProfiles")

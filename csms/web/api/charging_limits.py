@@ -43,6 +43,28 @@ class CompositeScheduleShown(Shown):
     told_at: datetime
 
 
+class EvChargingNeedsShown(Shown):
+    """What a car asked for."""
+
+    evse_id: int
+    transaction_id: str | None
+    max_periods: int | None = Field(description="How many periods its schedule may have.")
+    departs_at: datetime | None
+    needs: Any = Field(description="As OCPP's ChargingNeedsType.")
+    told_at: datetime
+
+
+class EvChargingScheduleShown(Shown):
+    """The schedule a car means to keep to."""
+
+    evse_id: int
+    transaction_id: str | None
+    time_base: datetime | None = Field(description="When it starts.")
+    within_limits: bool = Field(description="Whether it keeps to the transaction's charging profile.")
+    schedule: Any = Field(description="As OCPP's ChargingScheduleType.")
+    told_at: datetime
+
+
 class CompositeScheduleBody(Body):
     """Which schedule to ask for."""
 
@@ -73,6 +95,30 @@ async def list_composite_schedules(call: ApiCall) -> Page[CompositeScheduleShown
     async with reading(call.api.engine) as connection:
         return await fetch_page(
             connection, query, [told.evse_id], call.query, lambda row: CompositeScheduleShown(**_read(row, "periods"))
+        )
+
+
+@resource.get("/stations/{station_id}/ev-charging-needs", Page[EvChargingNeedsShown], query=PageQuery)
+async def list_ev_charging_needs(call: ApiCall) -> Page[EvChargingNeedsShown]:
+    """List what the car at each EVSE last asked for (ISO 15118)."""
+    await require_station(call)
+    told = t.ev_charging_needs.c
+    query = select(t.ev_charging_needs).where(told.station_id == call.path["station_id"])
+    async with reading(call.api.engine) as connection:
+        return await fetch_page(
+            connection, query, [told.evse_id], call.query, lambda row: EvChargingNeedsShown(**_read(row, "needs"))
+        )
+
+
+@resource.get("/stations/{station_id}/ev-charging-schedules", Page[EvChargingScheduleShown], query=PageQuery)
+async def list_ev_charging_schedules(call: ApiCall) -> Page[EvChargingScheduleShown]:
+    """List the schedule that the car at each EVSE last chose (ISO 15118)."""
+    await require_station(call)
+    told = t.ev_charging_schedules.c
+    query = select(t.ev_charging_schedules).where(told.station_id == call.path["station_id"])
+    async with reading(call.api.engine) as connection:
+        return await fetch_page(
+            connection, query, [told.evse_id], call.query, lambda row: EvChargingScheduleShown(**_read(row, "schedule"))
         )
 
 
