@@ -44,6 +44,8 @@ def sets_password(action: str, payload: Payload) -> bool:
     """Whether a call would set a station's password past the rotation."""
     if action == "ChangeConfiguration":
         return text(payload, "key").strip().casefold() == _KEY.casefold()
+    if action == "SetNetworkProfile":  # 2.1 has one there
+        return "basicAuthPassword" in obj(payload, "connectionData")
     return action == "SetVariables" and any(
         text(obj(data, "variable"), "name").strip().casefold() == _VARIABLE.casefold()
         for data in objects(payload, "setVariableData")

@@ -207,6 +207,16 @@ async def test_TC_A_09_a_password_is_not_set_by_hand(bench: Bench) -> None:
     assert not await station.calls_so_far()
 
 
+async def test_TC_A_09_no_password_in_a_network_profile(bench: Bench) -> None:
+    """2.1 could carry one there: it would be locked out as well."""
+    station = await come(bench, "ocpp2.1", 1)
+    connection = NETWORK | {"securityProfile": 2, "identity": "CS1", "basicAuthPassword": "sixteen-characters"}
+    payload = {"configurationSlot": 2, "connectionData": connection}
+    problem = await bench.api("POST", "/stations/CS1/commands/SetNetworkProfile", payload, status=409)
+    assert "/stations/CS1/password" in problem["detail"]
+    assert not await station.calls_so_far()
+
+
 # --- certificates -----------------------------------------------------------------------------------------------------
 
 
