@@ -136,6 +136,7 @@ def _type(annotation: Any) -> str:
         "bool": "true/false",
         "Decimal": "decimal",
         "datetime": "date and time with zone",
+        "AwareDatetime": "date and time with zone",
         "dict": "table",
         "Path": "file",
     }

@@ -25,12 +25,12 @@ local_list_entries = Table(
     Column("rights", Text, nullable=False),  # csms.stations.local_lists.Listed, JSON
 )
 
-#: What an operator wants on a station's list; no row: all id tokens, in one message.
+#: What an operator wants on a station's list; no row: all id tokens.
 local_list_wishes = Table(
     "local_list_wishes",
     metadata,
     Column("station_id", String(64), primary_key=True),
     Column("id_tokens", Text),  # JSON, folded; NULL: all
-    Column("entries_per_message", Integer),  # NULL: the station takes all at once
+    Column("entries_per_message", Integer),  # NULL: as many as the station says it takes
     Column("revision", Integer, nullable=False),
 )

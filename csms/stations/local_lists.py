@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import delete, select
+from sqlalchemy import Select, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sessions.codec import register
@@ -17,6 +18,7 @@ from sessions.facts import StationFact
 from sessions.rows import insert_for, token_record, upsert
 from storage import authorization_schema as t
 from storage import schema
+from storage.device_model_schema import variables
 from storage.engine import reading, writing
 
 
@@ -45,7 +47,7 @@ class ListUpdate:
 class ListWish:
     """What an operator wants on a station's list. ``id_tokens`` None: all there are.
 
-    ``entries_per_message``: more than so many go in several messages; None: the station takes all at once.
+    ``entries_per_message``: more than so many go in several messages; None: as many as the station says it takes.
     """
 
     id_tokens: frozenset[str] | None = None
@@ -58,6 +60,7 @@ class ListStanding:
     """How a station's list stands. ``version``: of the list it last accepted; ``status``: of the last update."""
 
     wish: ListWish
+    takes: int | None = None  # entries in a message, as the station says
     version: int = 0
     told_version: int | None = None
     status: str = ""
@@ -79,7 +82,7 @@ class ListStanding:
         removed = [has[name] for name in sorted(set(has) - set(self.wanted))]
         if not full and not changed and not removed:
             return None
-        most = self.wish.entries_per_message or len(changed) + len(removed)
+        most = self.wish.entries_per_message or self.takes or len(changed) + len(removed)
         return ListUpdate(
             version=max(self.version, told or 0) + 1,
             full=full,
@@ -166,6 +169,7 @@ async def standing(engine: AsyncEngine, station_id: str, now: datetime, *, longe
         has = {entry.id_token: Listed(**orjson.loads(entry.rights)) for entry in accepted}
         asked = (await connection.execute(select(t.local_list_wishes).where(w.station_id == station_id))).first()
         wish = _wish(asked) if asked is not None else ListWish()
+        takes = (await connection.execute(_items_per_message(station_id))).scalar()
         # A master pass starts nothing: it is on no list.
         known = await connection.execute(select(schema.id_tokens).where(k.master_pass.is_(False)))
         wanted = {
@@ -181,6 +185,7 @@ async def standing(engine: AsyncEngine, station_id: str, now: datetime, *, longe
         }
     return ListStanding(
         wish=wish,
+        takes=(int(takes) or None) if takes is not None and re.fullmatch("[0-9]{1,9}", takes) else None,
         version=row.version if row else 0,
         told_version=row.told_version if row else None,
         status=row.status if row else "",
@@ -189,6 +194,13 @@ async def standing(engine: AsyncEngine, station_id: str, now: datetime, *, longe
         wanted={name: listed for name, listed in wanted.items() if len(name) <= longest},
         left_out=tuple(sorted(name for name in wanted if len(name) > longest)),
     )
+
+
+def _items_per_message(station_id: str) -> Select[Any]:
+    """LocalAuthListCtrlr.ItemsPerMessage; 1.6 SendLocalListMaxLength is kept under this name."""
+    v = variables.c
+    which = (v.component == "LocalAuthListCtrlr", v.variable == "ItemsPerMessage", v.attribute == "Actual")
+    return select(v.value).where(v.station_id == station_id, *which).limit(1)
 
 
 def _wish(row: Any) -> ListWish:

@@ -168,6 +168,23 @@ async def test_a_list_of_chosen_tokens_in_parts(bench: Bench) -> None:
     assert await listed(bench) == (4, ["GOOD Accepted"])
 
 
+@pytest.mark.parametrize(("told", "sent"), [("3", 3), ("0", 4), ("-1", 4), ("many", 4)])
+@pytest.mark.parametrize("version", [V16, V201])
+async def test_no_more_goes_at_once_than_the_station_says_it_takes(
+    bench: Bench, version: str, told: str, sent: int
+) -> None:
+    station = await bench.connect(version=version)
+    if version == V16:
+        said = {"configurationKey": [{"key": "SendLocalListMaxLength", "readonly": True, "value": told}]}
+        await bench.exchange(station, "GetConfiguration", {"key": ["SendLocalListMaxLength"]}, said)
+    else:
+        name = {"component": {"name": "LocalAuthListCtrlr"}, "variable": {"name": "ItemsPerMessage"}}
+        value = {"getVariableResult": [name | {"attributeStatus": "Accepted", "attributeValue": told}]}
+        await bench.exchange(station, "GetVariables", {"getVariableData": [name]}, value)
+    assert len((await sync(bench, station, "Accepted"))["localAuthorizationList"]) == sent
+    assert (await bench.api("GET", "/stations/CS1/local-list"))["in_sync"] is (sent == 4)
+
+
 @pytest.mark.parametrize(
     "wish",
     [

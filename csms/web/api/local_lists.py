@@ -44,8 +44,8 @@ class LocalListWish(Body):
         None,
         ge=1,
         le=10_000,
-        description="How many the station takes at once: 1.6 SendLocalListMaxLength, "
-        "2.0.1 LocalAuthListCtrlr.ItemsPerMessage. null: all.",
+        description="How many go in one message. null: as many as the station says it takes (1.6 "
+        "SendLocalListMaxLength, 2.0.1 LocalAuthListCtrlr.ItemsPerMessage), or all where it has not said so.",
     )
 
 
@@ -103,7 +103,7 @@ async def sync_local_list(call: ApiCall) -> Reply:
     """Send the station what it lacks; 204 if it lacks nothing.
 
     The whole list where it has none of ours, refused the last update or says it has another version; else the changes.
-    With `entries_per_message` one message is sent each time: call again until 204.
+    One message is sent each time: where the list takes several, call again until 204.
     """
     station = await require_station(call)
     update = (await _standing(call, station)).update()
