@@ -138,6 +138,10 @@ class StationDirectory(Protocol):
         """The id token as kept, `UNKNOWN` if it is not; one-time tokens whose charge is to begin or runs are good."""
         ...
 
+    async def cost_limit_supported(self, station_id: str) -> bool | None:
+        """Whether the station's TxCtrlr.SupportedLimits lists MaxCost (2.1 E16); None if it never told."""
+        ...
+
     async def payment_status(self, station_id: str, reference: str) -> TokenStatus:
         """How a payment reference stands as an id token (2.1 DirectPayment).
 

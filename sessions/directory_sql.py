@@ -24,7 +24,7 @@ from sessions.facts import EvseStatus, TokenStatus
 from sessions.rows import insert_for, load_tariffs, token_record
 from sessions.tables import CLAIMING, RUNNING, Charging
 from sessions.tokens import ONE_TIME, UNKNOWN, TokenRecord
-from storage import charging_profile_schema, energy_schema
+from storage import charging_profile_schema, device_model_schema, energy_schema
 from storage import schema as t
 from storage.engine import reading, writing
 
@@ -94,6 +94,14 @@ class SqlDirectory:
             )
             found = (await connection.execute(one_time.limit(1))).first()
         return ONE_TIME if found else UNKNOWN
+
+    async def cost_limit_supported(self, station_id: str) -> bool | None:
+        """See `StationDirectory.cost_limit_supported`."""
+        v = device_model_schema.variables.c
+        mine = (v.station_id == station_id, v.component == "TxCtrlr", v.variable == "SupportedLimits")
+        async with reading(self._engine) as connection:
+            told = (await connection.execute(select(v.value).where(*mine, v.attribute == "Actual"))).scalar()
+        return None if told is None else "MaxCost" in {name.strip() for name in told.split(",")}
 
     async def payment_status(self, station_id: str, reference: str) -> TokenStatus:
         """See `StationDirectory.payment_status`."""

@@ -38,7 +38,13 @@ class Station21:
                 self._answers.pop(frame[1]).set_result(frame)
                 continue
             get_validator(MessageType.Call, frame[2], "2.1").validate(frame[3])
-            if frame[2] == "SetVariables":
+            if frame[2] == "GetVariables":
+                results = [
+                    {"attributeStatus": "UnknownVariable", "component": one["component"], "variable": one["variable"]}
+                    for one in frame[3]["getVariableData"]
+                ]
+                await self.answer(frame, {"getVariableResult": results})
+            elif frame[2] == "SetVariables":
                 results = [
                     {"attributeStatus": "Accepted", "component": one["component"], "variable": one["variable"]}
                     for one in frame[3]["setVariableData"]

@@ -11,6 +11,7 @@ from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from billing.payment import Payment
+from csms.ocpp.dialect import stamp
 from sessions.clock import ManualClock
 from sessions.tables import Charging
 from tests.journeys.stage import PATIENCE_S, Stage, stage
@@ -91,6 +92,24 @@ async def test_the_answer_to_a_repeated_start_says_the_limit_again(database_url:
         for _ in range(2):
             answer = await station.event("Started", "RemoteStart", wh=0, info=info, idToken=request["idToken"], seqNo=0)
             assert answer["transactionLimit"] == {"maxCost": 300.0}
+
+
+@pytest.mark.parametrize(
+    ("supported", "told"), [("MaxEnergy, MaxCost", True), ("MaxEnergy,MaxTime", False), ("", False)]
+)
+async def test_a_station_that_lists_its_limits_is_told_only_of_those(
+    database_url: str, supported: str, told: bool
+) -> None:
+    async with stage(database_url, evses=1, families=("P66",)) as on, station_21(on) as station:
+        variable = {
+            "component": {"name": "TxCtrlr"},
+            "variable": {"name": "SupportedLimits"},
+            "variableAttribute": [{"value": supported}],
+        }
+        report = {"requestId": 1, "seqNo": 0, "generatedAt": stamp(NOON), "reportData": [variable]}
+        await station.ask("NotifyReport", report)
+        _, answer = await started(on, station)
+        assert ("transactionLimit" in answer) is told
 
 
 @pytest.mark.parametrize(

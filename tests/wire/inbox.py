@@ -130,6 +130,11 @@ class MemoryDirectory:
         """The token as kept."""
         return TokenRecord(status=self.tokens.get(id_token.upper(), TokenStatus.UNKNOWN))
 
+    async def cost_limit_supported(self, station_id: str) -> bool | None:
+        """Nothing is known of it."""
+        assert station_id
+        return None
+
     async def payment_status(self, station_id: str, reference: str) -> TokenStatus:
         """A reference nobody knows is the station's own terminal's."""
         return self.tokens.get(reference.upper(), TokenStatus.ACCEPTED)

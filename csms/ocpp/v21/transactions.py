@@ -36,18 +36,21 @@ async def transaction_event(ctx: StationContext, payload: Payload) -> Payload:
     answer = await event_answer(ctx, fact, payload, outcome)
     if fact.id_token and fact.id_token_type == facts.DIRECT_PAYMENT:  # no token of ours: its session answers for it
         answer["idTokenInfo"] = {"status": (outcome.token_status or facts.TokenStatus.ACCEPTED).value}
-    return answer | _limit(fact, outcome)
+    return answer | await _limit(ctx, fact, outcome)
 
 
-def _limit(fact: facts.TransactionFact, outcome: Outcome) -> Payload:
+async def _limit(ctx: StationContext, fact: facts.TransactionFact, outcome: Outcome) -> Payload:
     """E16: told at the event that names our start, and again after a power cut; never in answer to its own echo.
 
-    A station that cannot do it leaves out the echo (E16), and our own stop remains.
+    Not to a station that lists its limits without this one. One that never listed them leaves out the echo if it
+    cannot do it. Either way our own stop remains.
     """
     if outcome.limit_minor is None or not outcome.currency or fact.trigger == "LimitSet":
         return {}
     begins = isinstance(fact, facts.TransactionStarted) or fact.remote_start_id is not None or fact.id_token
     if not begins and fact.trigger != RESUMED:
+        return {}
+    if await ctx.directory.cost_limit_supported(ctx.station_id) is False:
         return {}
     return {"transactionLimit": {"maxCost": float(to_major(outcome.limit_minor, outcome.currency))}}
 
