@@ -229,10 +229,14 @@ async def test_TC_N_17_set_monitoring_level_out_of_range(bench: Bench) -> None:
 
 
 async def test_TC_N_18_clear_more_monitors_than_fit_one_message(bench: Bench) -> None:
-    """Never more at once than the station takes."""
+    """Never more at once than the station has told that it takes."""
     station = await bench.connect()
+    limit = {"component": {"name": "MonitoringCtrlr"}}
+    limit |= {"variable": {"name": "ItemsPerMessage", "instance": "ClearVariableMonitoring"}}
+    told = {"attributeStatus": "Accepted", "attributeValue": "2", **limit}
+    await bench.exchange(station, "GetVariables", {"getVariableData": [limit]}, {"getVariableResult": [told]})
     await report(bench, station, 77, [reported(POWER, 1, 2, 3, 4, 5, 6)])
-    body = {"monitor_ids": [5, 4, 3, 2, 1], "items_per_message": 2}
+    body = {"monitor_ids": [5, 4, 3, 2, 1]}
     asked = asyncio.create_task(bench.api("POST", "/stations/CS1/monitors/clear?wait=8", body))
     cleared: list[int] = []
     for _ in range(3):

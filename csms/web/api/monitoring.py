@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -19,11 +20,14 @@ from csms.web.api.paging import Page, PageQuery, fetch_page
 from csms.web.api.problem import Problem
 from csms.web.api.station_commands import CommandShown, Wait, carry_out, require_sayable, send
 from csms.web.api.stations import require_station
+from storage import device_model_schema
 from storage import diagnostics_schema as t
 from storage.engine import reading
 
 resource = Resource("monitoring")
 
+#: Items in one call to a station that has not told how many it takes.
+UNTOLD_AT_ONCE = 20
 #: A monitor's id: an integer of 32 bits (2.0.1 part 2, primitive datatypes).
 MonitorId = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 
@@ -129,11 +133,8 @@ class NewMonitors(Body):
     """Monitors to set."""
 
     monitors: list[NewMonitor] = Field(min_length=1, max_length=200, description="In any order.")
-    items_per_message: int = Field(
-        20,
-        ge=1,
-        le=200,
-        description="How many the station takes at once: its MonitoringCtrlr.ItemsPerMessage[SetVariableMonitoring].",
+    items_per_message: int | None = Field(
+        None, ge=1, le=200, description="How many to send at once; null: as many as the station says that it takes."
     )
 
 
@@ -141,11 +142,8 @@ class OldMonitors(Body):
     """Monitors to remove."""
 
     monitor_ids: list[MonitorId] = Field(min_length=1, max_length=200, description="Their ids.")
-    items_per_message: int = Field(
-        20,
-        ge=1,
-        le=200,
-        description="How many the station takes at once: its MonitoringCtrlr.ItemsPerMessage[ClearVariableMonitoring].",
+    items_per_message: int | None = Field(
+        None, ge=1, le=200, description="How many to send at once; null: as many as the station says that it takes."
     )
 
 
@@ -207,7 +205,7 @@ async def list_monitors(call: ApiCall) -> Page[MonitorShown]:
 async def set_monitors(call: ApiCall) -> Reply:
     """Ask a station to set monitors. Those it accepts are listed under the ids that it gives them."""
     wanted = [monitor.payload() for monitor in call.body.monitors]
-    payloads = [{"setMonitoringData": some} for some in _split(wanted, call.body.items_per_message)]
+    payloads = [{"setMonitoringData": some} for some in _split(wanted, await _at_once(call, "SetVariableMonitoring"))]
     return await _send_all(call, "SetVariableMonitoring", payloads)
 
 
@@ -223,7 +221,7 @@ async def set_monitors(call: ApiCall) -> Reply:
 async def clear_monitors(call: ApiCall) -> Reply:
     """Ask a station to remove monitors; in as many calls as it needs."""
     wanted = sorted(set(call.body.monitor_ids))
-    payloads = [{"id": some} for some in _split(wanted, call.body.items_per_message)]
+    payloads = [{"id": some} for some in _split(wanted, await _at_once(call, "ClearVariableMonitoring"))]
     return await _send_all(call, "ClearVariableMonitoring", payloads)
 
 
@@ -288,6 +286,23 @@ async def get_monitoring_report(call: ApiCall) -> ReportWithMonitors:
 def _head(row: Any) -> dict[str, Any]:
     values = {name: getattr(row, name) for name in ReportShown.model_fields}
     return values | {"request": orjson.loads(row.request) if row.request else None}
+
+
+async def _at_once(call: ApiCall, action: str) -> int:
+    """How many items go into one call: what the caller says, else what the station has told of itself."""
+    if call.body.items_per_message is not None:
+        return int(call.body.items_per_message)
+    v = device_model_schema.variables.c
+    query = select(v.value).where(
+        v.station_id == call.path["station_id"],
+        v.component == "MonitoringCtrlr",
+        v.variable == "ItemsPerMessage",
+        v.variable_instance == action,
+        v.attribute == "Actual",
+    )
+    async with reading(call.api.engine) as connection:
+        told = (await connection.execute(query)).scalar()
+    return max(int(told), 1) if told is not None and re.fullmatch("[0-9]{1,9}", told) else UNTOLD_AT_ONCE
 
 
 def _split(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
