@@ -49,6 +49,7 @@ check: $(READY) ## lint, formatting, types, floors
 docs: $(READY) ## write the generated pages of docs/ anew
 	@$(BIN)/python -m csms.settings_doc > docs/settings.md
 	@$(BIN)/python -m csms.ocpp.messages_doc > docs/messages.md
+	@$(BIN)/python -m csms.web.api.operations_doc > docs/api.md
 	@$(BIN)/python -m sessions.states_doc states > docs/states.md
 	@$(BIN)/python -m sessions.states_doc facts > docs/facts-and-commands.md
 
