@@ -23,7 +23,7 @@ CAPTURES = Path(__file__).parent.parent / "captures"
 EXPECTED = {
     "everest-1.6": {
         "StationBooted": 1,
-        "StationEventRecorded": 1,
+        "SecurityEventReported": 1,
         "EvseStatusReported": 15,
         "TransactionStarted": 2,
         "EnergyMetered": 15,
@@ -31,7 +31,7 @@ EXPECTED = {
     },
     "everest-2.0.1": {
         "StationBooted": 1,
-        "StationEventRecorded": 1,
+        "SecurityEventReported": 1,
         "EvseStatusReported": 7,
         "TransactionStarted": 2,
         "TransactionUpdated": 19,
