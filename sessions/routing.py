@@ -114,6 +114,8 @@ def _booted(c: _Context, fact: facts.StationBooted) -> None:
             seen_at=c.now,
         )
     )
+    if fact.status == "Accepted":
+        _to_running(c, fact)
 
 
 def _evse_status(c: _Context, fact: facts.EvseStatusReported) -> None:
