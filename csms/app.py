@@ -17,6 +17,7 @@ from bridge.options import PayterOptions, retry_delay_s
 from bridge.redaction import RedactingAccessLogger
 from csms.ocpp.certificate_calls import delivery_call, renewal_call
 from csms.ocpp.configurator import OcppConfigurator
+from csms.ocpp.cost_port import OcppCostPort
 from csms.ocpp.credentials import hash_password
 from csms.ocpp.doorkeeper import PLAIN
 from csms.ocpp.options import OcppOptions
@@ -31,6 +32,7 @@ from csms.stations.certificate import CertificateUnusable, read_chain
 from csms.stations.certificate_requests import RenewalDoer, RenewCertificate, SignCertificate, SigningDoer
 from csms.stations.configuration import CheckConfiguration, ConfigurationDoer, built_in
 from csms.stations.contract_certificates import ContractOptions
+from csms.stations.cost_display import CostDisplayDoer, FindCostDisplay, ShowCost, ShowFinalCost, ShowPrice
 from csms.stations.file_store import FileStore
 from csms.stations.frame_log import FrameLog
 from csms.stations.history import close_what_a_crash_left
@@ -119,6 +121,18 @@ class App:
                 enabled=settings.ocpp.configure_stations,
             ),
         )
+        costs = CostDisplayDoer(
+            self.service,
+            self.engine,
+            OcppCostPort(self.ocpp, self.public_url),
+            OcppConfigurator(self.ocpp),
+            self.clock.now,
+            enabled=settings.ocpp.configure_stations,
+        )
+        doers.add(FindCostDisplay, costs.find)
+        doers.add(ShowPrice, costs.price)
+        doers.add(ShowCost, costs.running)
+        doers.add(ShowFinalCost, costs.final)
         self.files = FileStore(
             self.engine,
             self.clock.now,

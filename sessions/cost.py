@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from billing.cost import Cost
 from billing.pricing import price
@@ -22,6 +22,27 @@ def cost_so_far(session: Session) -> Cost | None:
     if session.tariff is None:
         return None
     return price(session.tariff, Usage(periods=_billable(session)))
+
+
+def cost_at(session: Session, now: datetime) -> Cost | None:
+    """The cost of a running charge at ``now``: what is proven, and the time since. None where there is no tariff.
+
+    To be shown, not to be charged: the next register may tell the time since otherwise.
+    """
+    m = session.meter
+    periods = _billable(session)
+    if session.tariff is None or not periods or not m.clock_trusted or m.last_at is None or now <= m.last_at:
+        return cost_so_far(session)
+    parked = m.segments[-1].parked if m.segments else False
+    since = Period(start=m.last_at, end=now, energy_wh=0, parked=parked)
+    return price(session.tariff, Usage(periods=(*periods, since)))
+
+
+def payable_minor(session: Session, cost: Cost) -> int:
+    """What the driver pays of a cost: nothing where the charge is free, never more than the hold."""
+    if session.unpaid:
+        return 0
+    return min(cost.total_minor, session.held_minor) if session.held_minor else cost.total_minor
 
 
 def _billable(s: Session) -> tuple[Period, ...]:
