@@ -36,6 +36,7 @@ api_tokens = Table(
     Column("token_id", String(20), primary_key=True),
     Column("name", String(80), nullable=False),
     Column("role", String(12), nullable=False),  # admin | operator | support | read-only
+    Column("owner_id", String(32)),  # NULL: the platform's own people; else it sees and touches this owner's alone
     Column("token_hash", String(64), nullable=False),  # SHA-256 of 256 random bits: nothing to guess
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime),

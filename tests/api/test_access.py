@@ -13,11 +13,9 @@ from csms.web.api.api import operations
 from csms.web.api.operation import PATH_PARAMETERS, Operation
 from tests.conformance.bench import PASSWORD, Bench
 
-EXAMPLES = {name: schema["example"] for name, schema in PATH_PARAMETERS.items()}
-
 
 def path_of(operation: Operation) -> str:
-    return operation.path.format(**EXAMPLES)
+    return operation.path.format(**{name: schema["example"] for name, schema in PATH_PARAMETERS.items()})
 
 
 async def test_nobody_may_do_anything(bench: Bench) -> None:

@@ -40,11 +40,12 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is calling."""
+    """Who is calling. ``owner_id``: a site owner's user, who touches that owner's alone; None: the platform's."""
 
     token_id: str
     name: str
     role: Role
+    owner_id: str | None = None
 
     @property
     def actor(self) -> str:
@@ -53,9 +54,15 @@ class Caller:
 
 
 async def create_token(
-    engine: AsyncEngine, name: str, role: Role, now: datetime, expires_at: datetime | None = None
+    engine: AsyncEngine,
+    name: str,
+    role: Role,
+    now: datetime,
+    expires_at: datetime | None = None,
+    *,
+    owner_id: str | None = None,
 ) -> tuple[str, str]:
-    """Make a token; return (its id, the token itself, which is shown this once)."""
+    """Make a token; return (its id, the token itself, which is shown this once). ``owner_id``: for an owner's user."""
     token_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     async with writing(engine) as connection:
         await connection.execute(
@@ -63,6 +70,7 @@ async def create_token(
                 token_id=token_id,
                 name=name,
                 role=role.value,
+                owner_id=owner_id,
                 token_hash=_hash(secret),
                 created_at=now,
                 expires_at=expires_at,
@@ -89,7 +97,7 @@ async def who(engine: AsyncEngine, authorization: str | None, now: datetime) -> 
             await connection.execute(
                 update(t.api_tokens).where(t.api_tokens.c.token_id == token_id).values(used_at=now)
             )
-    return Caller(token_id, row.name, Role(row.role))
+    return Caller(token_id, row.name, Role(row.role), row.owner_id)
 
 
 async def revoke_token(engine: AsyncEngine, token_id: str, now: datetime) -> bool:

@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import orjson
 from aiohttp import web
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
+from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.web.api import audit
 from csms.web.api.access import Caller, Role, who
 from csms.web.api.problem import Problem, invalid
+from storage.engine import reading
 
 if TYPE_CHECKING:
     from csms.web.api.api import Api
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PREFIX = "/api/v1"
+
+#: Whose something is: (database, path value) → owner's id, None where there is none.
+Owned = Callable[[AsyncConnection, Any], Awaitable[str | None]]
 
 #: What stands in paths, by name: JSON schema (also what is accepted), with an example.
 PATH_PARAMETERS: dict[str, dict[str, Any]] = {
@@ -121,6 +127,9 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     },
 }
 
+#: What stands in paths and belongs to a site owner, by name: how to find out whose it is (None: there is none).
+OWNED: dict[str, Owned] = {}
+
 
 def _in_utc(at: datetime) -> datetime:
     try:
@@ -169,6 +178,20 @@ class ApiCall:
         """The clock."""
         return self.api.now()
 
+    @property
+    def owner_id(self) -> str | None:
+        """The owner whose user is calling; None for the platform's own people."""
+        return self.caller.owner_id
+
+    def mine(self, query: Select[Any], column: ColumnElement[str]) -> Select[Any]:
+        """``query``, for an owner's user held to the rows whose ``column`` is that owner."""
+        return query if self.owner_id is None else query.where(column == self.owner_id)
+
+    def require_mine(self, owner_id: str | None) -> None:
+        """Refuse what is another owner's as if it were not there. Raises `Problem` 404."""
+        if self.owner_id is not None and owner_id != self.owner_id:
+            raise nothing_of_yours()
+
     def require_revision(self, revision: int) -> None:
         """Refuse an edit of what somebody else has edited meanwhile. Raises `Problem` 428, 412."""
         if self.if_match is None:
@@ -185,7 +208,9 @@ H = TypeVar("H", bound=Callable[[ApiCall], Awaitable[Any]])
 class Operation:
     """One method of one path. ``body``: a model, or ``dict`` for any JSON object. ``answers``: success → model.
 
-    ``takes_file``: the body is a file, which the handler reads from the request itself.
+    ``takes_file``: the body is a file, which the handler reads from the request itself. ``owners``: site owners' users
+    may call it too: what its path names is checked to be theirs (`OWNED`); lists and bodies are the handler's to hold
+    to `ApiCall.owner_id`.
     """
 
     tag: str
@@ -199,6 +224,7 @@ class Operation:
     edits: bool
     takes_file: bool
     content_type: str
+    owners: bool
     handler: Handler
 
     @property
@@ -224,11 +250,23 @@ class Operation:
 
 
 class Resource:
-    """The operations of one noun."""
+    """The operations of one noun.
 
-    def __init__(self, tag: str) -> None:
+    ``parameters``: what its paths name beyond `PATH_PARAMETERS`, in the same form. ``owned``: of those and others,
+    whose they are.
+    """
+
+    def __init__(
+        self,
+        tag: str,
+        *,
+        parameters: Mapping[str, dict[str, Any]] | None = None,
+        owned: Mapping[str, Owned] | None = None,
+    ) -> None:
         self.tag = tag
         self.operations: list[Operation] = []
+        PATH_PARAMETERS.update(parameters or {})
+        OWNED.update(owned or {})
 
     def operation(
         self,
@@ -243,8 +281,12 @@ class Resource:
         edits: bool = False,
         takes_file: bool = False,
         content_type: str = "application/json",
+        owners: bool = False,
     ) -> Callable[[H], H]:
-        """Enter a function. ``edits``: wants If-Match. ``content_type``: of the answer, where it is no JSON."""
+        """Enter a function. ``edits``: wants If-Match. ``content_type``: of the answer, where it is no JSON.
+
+        ``owners``: site owners' users may call it, about what is theirs.
+        """
 
         def enter(handler: H) -> H:
             self.operations.append(
@@ -260,6 +302,7 @@ class Resource:
                     edits=edits,
                     takes_file=takes_file,
                     content_type=content_type,
+                    owners=owners,
                     handler=handler,
                 )
             )
@@ -327,6 +370,8 @@ async def _carry_out(
 ) -> web.StreamResponse:
     if not caller.role.may(operation.role):
         raise Problem(403, f"This needs the role {operation.role.value!r}; this token has {caller.role.value!r}.")
+    if caller.owner_id is not None and not operation.owners:
+        raise Problem(403, "This is for the platform's own people; this token is a site owner's.")
     call = ApiCall(
         api=api,
         caller=caller,
@@ -336,6 +381,7 @@ async def _carry_out(
         if_match=request.headers.get("If-Match"),
         request=request,
     )
+    await _only_mine(call)
     result = await operation.handler(call)
     if isinstance(result, web.StreamResponse):
         return result
@@ -344,6 +390,31 @@ async def _carry_out(
         return web.Response(status=reply.status, headers=dict(reply.headers))
     body = orjson.dumps(reply.content.model_dump(mode="json"))
     return web.Response(status=reply.status, body=body, content_type="application/json", headers=dict(reply.headers))
+
+
+async def _only_mine(call: ApiCall) -> None:
+    """An owner's user names nothing in a path that is not that owner's: it is as if it were not there."""
+    if call.owner_id is None:
+        return
+    async with reading(call.api.engine) as connection:
+        for name, value in call.path.items():
+            if name in OWNED:
+                call.require_mine(await OWNED[name](connection, value))
+
+
+def nothing_of_yours() -> Problem:
+    """404, the same for what is not there and for what is somebody else's."""
+    return Problem(404, "There is none of yours with this name.")
+
+
+def owned_by(owner: ColumnElement[Any], key: ColumnElement[Any]) -> Owned:
+    """Whose the row with this ``key`` is: its ``owner`` column."""
+
+    async def look(connection: AsyncConnection, value: Any) -> str | None:
+        found: str | None = (await connection.execute(select(owner).where(key == value))).scalar()
+        return found
+
+    return look
 
 
 def _path_value(name: str, text: str) -> Any:
