@@ -1,4 +1,7 @@
-"""Ledger: double entry, pure. A session's money from hold to capture, as entry sets that add up to zero.
+"""Ledger: double entry, pure. A session's money from hold to capture to its owner, as entry sets that add up to zero.
+
+Each entry stands in one **book**. What the platform's processor collects, and what contracts owe, is the platform's;
+what an owner's own processor collects stands in that owner's book and never is the platform's.
 
 A positive amount is a debit, a negative one a credit. The hold pair and the write-off pair are memo accounts: they
 remember, nobody owes them. A hold is resolved like TigerBeetle's two-phase transfers: what is captured and what is
@@ -15,6 +18,9 @@ from enum import StrEnum
 from billing.cost import Cost
 from billing.money import exponent
 
+#: The operator who runs this system: the name of its book, and of itself as an owner of what nobody else owns.
+PLATFORM = "platform"
+
 
 class Account(StrEnum):
     """The chart of accounts."""
@@ -28,6 +34,10 @@ class Account(StrEnum):
     WRITTEN_OFF = "written_off"  # memo: delivered, and never collected
     WRITTEN_OFF_CONTRA = "written_off_contra"  # memo: the other side of WRITTEN_OFF
     SUSPENSE = "suspense"  # captured, and no bill explains it: an operator decides
+    CONTRACTS = "contracts"  # receivable: charges by RFID, app and roaming, billed to whoever is behind the token
+    OWNER_SHARE = "owner_share"  # cost: what the platform buys from the owner and sells to the driver, without VAT
+    INPUT_VAT = "input_vat"  # VAT in what the owner is owed
+    OWNER_PAYABLE = "owner_payable"  # owed to a site owner until it is paid out
 
 
 class Kind(StrEnum):
@@ -39,6 +49,8 @@ class Kind(StrEnum):
     WRITE_OFF = "write_off"
     UNEXPLAINED = "unexplained"
     SETTLEMENT = "settlement"
+    CONTRACT = "contract"
+    OWED = "owed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +122,21 @@ def _sale(receivable: Account, cost: Cost) -> tuple[Entry, ...]:
 def settlement(cost: Cost) -> EntrySet:
     """The station's own terminal collected the cost; there was no hold of ours. Zero posts nothing."""
     return EntrySet(Kind.SETTLEMENT, _sale(Account.STATION_ACQUIRER, cost))
+
+
+def contract(cost: Cost) -> EntrySet:
+    """A charge without a card ended: whoever is behind the id token owes its cost. Zero posts nothing."""
+    return EntrySet(Kind.CONTRACT, _sale(Account.CONTRACTS, cost))
+
+
+def owed(cost: Cost) -> EntrySet:
+    """The platform sold an owner's energy in its own name: it owes the owner all that it took. Zero posts nothing."""
+    share = (
+        Entry(Account.OWNER_SHARE, cost.net_minor, cost.currency),
+        Entry(Account.INPUT_VAT, cost.vat_minor, cost.currency),
+        Entry(Account.OWNER_PAYABLE, -cost.total_minor, cost.currency),
+    )
+    return EntrySet(Kind.OWED, tuple(entry for entry in share if entry.amount_minor))
 
 
 def unexplained_settlement(amount_minor: int, currency: str) -> EntrySet:

@@ -60,6 +60,7 @@ TEXTS: dict[str, dict[Message, Text]] = {
         Message.EVSE_RESERVED: Text("Reserved", "{evse} is reserved. You pay nothing", "Reserved. You pay nothing"),
         Message.EVSE_FAULTED: Text("Out of order", "{evse} has a fault. You pay nothing", "A fault. You pay nothing"),
         Message.OTHER_CARD: Text("Another card", "Use the card that started the charging"),
+        Message.OUT_OF_SERVICE: Text("Out of service", "No cards are taken here at the moment"),
         Message.CHOICE_TIMED_OUT: Text("Time is up", "Nothing was chosen. Tap again to start"),
         Message.FINISHED: Text("Thank you", "You pay {amount}. The rest is released", "You pay only the final amount"),
         Message.NOT_CHARGED: Text("Thank you", "You pay nothing. The reservation is released"),
@@ -89,6 +90,7 @@ TEXTS: dict[str, dict[Message, Text]] = {
             "Ute av drift", "{evse} har en feil. Du betaler ingenting", "Feil. Du betaler ingenting"
         ),
         Message.OTHER_CARD: Text("Et annet kort", "Bruk kortet som startet ladingen"),
+        Message.OUT_OF_SERVICE: Text("Ute av drift", "Her tas det ikke kort akkurat nå"),
         Message.CHOICE_TIMED_OUT: Text("Tiden er ute", "Ingenting ble valgt. Vis kortet på nytt"),
         Message.FINISHED: Text("Takk", "Du betaler {amount}. Resten frigis", "Du betaler bare sluttbeløpet"),
         Message.NOT_CHARGED: Text("Takk", "Du betaler ingenting. Reservasjonen frigis"),

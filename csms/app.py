@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from urllib.parse import urlsplit, urlunsplit
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
@@ -15,6 +16,7 @@ from bridge.bridge import Bridge
 from bridge.none import NoTerminals
 from bridge.options import PayterOptions, retry_delay_s
 from bridge.redaction import RedactingAccessLogger
+from csms.nouns import keepers, steps
 from csms.ocpp.certificate_calls import delivery_call, renewal_call
 from csms.ocpp.configurator import OcppConfigurator
 from csms.ocpp.cost_port import OcppCostPort
@@ -36,8 +38,8 @@ from csms.stations.cost_display import CostDisplayDoer, FindCostDisplay, ShowCos
 from csms.stations.file_store import FileStore
 from csms.stations.frame_log import FrameLog
 from csms.stations.history import close_what_a_crash_left
-from csms.stations.nouns import keepers
 from csms.stations.passwords import PasswordDoer, RotatePassword
+from csms.terminals.rounds import MakeRound, RoundDoer, RoundTimes
 from csms.web.api.api import Api, problems
 from csms.web.health import health_routes
 from csms.web.receipts import ReceiptPages
@@ -133,6 +135,14 @@ class App:
         doers.add(ShowPrice, costs.price)
         doers.add(ShowCost, costs.running)
         doers.add(ShowFinalCost, costs.final)
+        self.rounds = RoundDoer(
+            self.service,
+            self.engine,
+            self.clock.now,
+            RoundTimes(zone=ZoneInfo(settings.rounds.time_zone), at=settings.rounds.at),
+            steps(),
+        )
+        doers.add(MakeRound, self.rounds)
         self.files = FileStore(
             self.engine,
             self.clock.now,
@@ -174,7 +184,7 @@ class App:
     async def start(self) -> None:
         """Database first, then what writes to it, then the doors. Raises `SchemaError`, OSError."""
         await prepare_database(self)
-        await provision(self.engine, self.settings)
+        await provision(self.engine, self.settings, self.clock.now())
         await close_what_a_crash_left(self.engine, self.settings.node, self.clock.now())
         await self.service.start()
         await self.frame_log.start()
@@ -188,6 +198,7 @@ class App:
             raise SettingsError(f"ocpp.certificates, ocpp.mutual_tls: {error}.") from error
         await self._serve_http()
         await self.outbox.start()
+        await self.rounds.begin()
         if self.bridge is not None:
             await self.bridge.start()
         log.info("stations: ports %s; HTTP: port %s, seen as %s", self.ocpp.ports, self.http_port, self.public_url)

@@ -6,22 +6,25 @@ Settings add and change; they never delete: a station taken out of the file keep
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import orjson
 from sqlalchemy import delete, select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from billing.ledger import PLATFORM
 from billing.tariff_json import tariff_to_json
 from csms.ocpp.credentials import hash_password, verify_password
 from csms.settings import Settings, StationSettings, evse_name
 from sessions.directory import Admission
-from sessions.rows import upsert
+from sessions.rows import insert_for, upsert
+from storage import owner_schema
 from storage import schema as t
 from storage.engine import reading, writing
 
 
-async def provision(engine: AsyncEngine, settings: Settings) -> None:
+async def provision(engine: AsyncEngine, settings: Settings, now: datetime) -> None:
     """Bring the database to the settings, in one transaction."""
     stored = await _stored(engine)
     passwords = {s.station_id: await _password(s, stored.get(s.station_id)) for s in settings.stations}
@@ -31,6 +34,7 @@ async def provision(engine: AsyncEngine, settings: Settings) -> None:
             "body": orjson.dumps(asdict(settings.issuer.issuer())).decode(),
         }
         await upsert(connection, t.issuers, ["issuer_id"], [issuer])
+        await _platform(connection, settings, now)
         tariffs = [
             {"tariff_id": s.tariff_id, "body": orjson.dumps(tariff_to_json(s.tariff())).decode()}
             for s in settings.tariffs
@@ -80,6 +84,29 @@ async def provision(engine: AsyncEngine, settings: Settings) -> None:
             serials = [row["serial"] for row in terminals]
             await connection.execute(delete(t.terminal_evses).where(t.terminal_evses.c.serial.in_(serials)))
             await connection.execute(t.terminal_evses.insert(), served)
+
+
+async def _platform(connection: AsyncConnection, settings: Settings, now: datetime) -> None:
+    """The operator as an owner: whatever nobody else owns is the platform's."""
+    told = settings.issuer
+    said = {
+        "legal_name": told.name[:120],
+        "organisation_number": told.organisation_number[:40],
+        "vat_number": told.vat_number[:40],
+        "address": orjson.dumps(list(told.address)).decode(),
+        "country": told.country,
+    }
+    row = said | {
+        "owner_id": PLATFORM,
+        "currency": settings.tariffs[0].currency if settings.tariffs else "NOK",
+        "language": "en",
+        "time_zone": settings.rounds.time_zone,
+        "contacts": "[]",
+        "terms": "{}",
+        "created_at": now,
+    }
+    insert = insert_for(connection)(owner_schema.owners).values(row)
+    await connection.execute(insert.on_conflict_do_update(index_elements=["owner_id"], set_=said))
 
 
 async def _stored(engine: AsyncEngine) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class Message(StrEnum):
     EVSE_RESERVED = "evse_reserved"
     EVSE_FAULTED = "evse_faulted"
     OTHER_CARD = "other_card"
+    OUT_OF_SERVICE = "out_of_service"  # the terminal takes no cards: suspended, not live yet, or without a licence
     CHOICE_TIMED_OUT = "choice_timed_out"
     FINISHED = "finished"
     NOT_CHARGED = "not_charged"
@@ -53,7 +54,10 @@ class Message(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """Something to do. ``key`` unique for ever; ``due_at`` None = at once."""
+    """Something to do. ``key`` unique for ever; ``due_at`` None = at once.
+
+    ``account_id``, where a terminal is meant: the processor through which it is reached; "": the platform's.
+    """
 
     key: str
     session_id: str | None = None
@@ -72,6 +76,7 @@ class ShowSelection(Command):
     """Ask on the terminal's screen which EVSE; the answer comes back as `EvseChosen`. Item: (name, label)."""
 
     serial: str
+    account_id: str = ""
     items: tuple[tuple[str, str], ...]
     language: str
 
@@ -81,6 +86,7 @@ class ShowOnTerminal(Command):
     """Show a message. ``ends_interaction``: also forget the card that was read (`stop`), so the reader can be armed."""
 
     serial: str
+    account_id: str = ""
     message: Message
     language: str
     parameters: dict[str, str] = field(default_factory=dict)
@@ -94,6 +100,7 @@ class AuthoriseHold(Command):
     """Turn the card read in interaction ``arm_id`` into a hold of the armed amount."""
 
     serial: str
+    account_id: str = ""
     arm_id: str
     card_ref: str
     hold_minor: int
@@ -106,6 +113,7 @@ class LookUpHold(Command):
     """Ask the provider whether a hold stands for this tap."""
 
     serial: str
+    account_id: str = ""
     arm_id: str
     card_ref: str
 
@@ -115,6 +123,7 @@ class CaptureHold(Command):
     """Capture ``amount_minor`` of the hold, once; the provider releases the rest."""
 
     serial: str
+    account_id: str = ""
     payment_ref: str
     amount_minor: int
     held_minor: int
@@ -127,6 +136,7 @@ class ReleaseHold(Command):
     """Release the whole hold; nothing is captured."""
 
     serial: str
+    account_id: str = ""
     payment_ref: str
     language: str
 

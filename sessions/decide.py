@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from billing import ledger
 from billing.payment import Payment, PaymentEvent
 from sessions import charging, dangling, direct, facts, limits, settlement, settling, tapping
 from sessions.commands import CaptureHold, Message, StartCharging, Timer
@@ -109,6 +110,7 @@ def _rule_settle(w: Work) -> bool:
             key=f"{s.session_id}:capture",
             session_id=s.session_id,
             serial=s.terminal_serial,
+            account_id=s.account_id,
             payment_ref=s.authorisation.payment_ref,
             amount_minor=amount,
             held_minor=s.held_minor,
@@ -117,6 +119,19 @@ def _rule_settle(w: Work) -> bool:
         )
     )
     w.show(Message.FINISHED, receipt=True, amount_minor=str(amount))
+    return True
+
+
+def _rule_contract(w: Work) -> bool:
+    """A charge without a card is over and priced: whoever is behind the token owes it, the platform owes the owner."""
+    s = w.s
+    if s.origin not in {Origin.RFID, Origin.OPERATOR} or s.cost is None or s.unpaid or s.contract_booked:
+        return False
+    w.set(contract_booked=True)
+    if s.cost.total_minor > 0:
+        w.book("contract", ledger.contract(s.cost))
+        if s.owed_to_owner:
+            w.book("owed", ledger.owed(s.cost))
     return True
 
 
@@ -150,6 +165,7 @@ JOINT_RULES: tuple[Callable[[Work], bool], ...] = (
     _rule_price,
     _rule_settle,
     direct.rule_settled,
+    _rule_contract,
     _rule_receipt,
     _rule_close,
 )

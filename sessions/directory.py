@@ -59,7 +59,11 @@ class TerminalEvse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TerminalRecord:
-    """A terminal as configured. ``hold_minor``: what to arm it with (the largest hold of its EVSEs' tariffs)."""
+    """A terminal as configured. ``hold_minor``: what to arm it with (the largest hold of its EVSEs' tariffs).
+
+    ``account_id``: the processor a new tap is paid through; "": the platform's. ``out_of_service``: why it is not to be
+    armed ("state": not live; "licence": none, or expired); "" when it is.
+    """
 
     serial: str
     family: str  # P66 | P66S | P68 | Apollo | Apollo Max | Apollo Polar
@@ -68,6 +72,8 @@ class TerminalRecord:
     hold_minor: int
     price_text: str  # shown on the idle screen, in `language`
     evses: tuple[TerminalEvse, ...]
+    account_id: str = ""
+    out_of_service: str = ""
 
 
 class ArmState(StrEnum):
@@ -87,6 +93,7 @@ class ArmRecord:
     state: ArmState
     hold_minor: int
     opened_at: datetime
+    account_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

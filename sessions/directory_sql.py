@@ -21,7 +21,7 @@ from sessions.directory import (
     TerminalRecord,
 )
 from sessions.facts import EvseStatus, TokenStatus
-from sessions.rows import insert_for, load_tariffs, token_record
+from sessions.rows import insert_for, load_tariffs, out_of_service, token_record
 from sessions.tables import CLAIMING, RUNNING, Charging
 from sessions.tokens import ONE_TIME, UNKNOWN, TokenRecord
 from storage import charging_profile_schema, device_model_schema, energy_schema
@@ -183,6 +183,8 @@ class SqlDirectory:
                     language=row.language,
                     hold_minor=max((tariff.hold_minor for tariff in sold), default=0),
                     price_text=describe_price(sold[0], row.language) if sold else "",
+                    account_id=row.account_id,
+                    out_of_service=out_of_service(row, self._clock.now()),
                     evses=tuple(
                         TerminalEvse(
                             station_id=place.station_id,
@@ -217,6 +219,7 @@ class SqlDirectory:
             state=ArmState(row.state),
             hold_minor=row.hold_minor,
             opened_at=row.opened_at,
+            account_id=row.account_id,
         )
 
     async def interaction_pending(self, arm_id: str) -> bool:

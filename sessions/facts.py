@@ -311,6 +311,7 @@ class ArmOpened(TerminalFact):
     arm_id: str
     hold_minor: int
     currency: str
+    account_id: str = ""  # the processor it is armed at; what its card begins is settled there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

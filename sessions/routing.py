@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from billing.payment import Payment
+from billing.way import Way
 from sessions import facts, matching, meter, settlement
 from sessions.commands import Command, ShowOnTerminal, Timer
 from sessions.directory import Admission, ArmState
@@ -173,7 +174,8 @@ def _open_by_token(c: _Context, fact: facts.TransactionStarted) -> tuple[Session
     # Another transaction at the same EVSE is superseded by this one, so it is no second charge.
     running = [s for s in c.ws.sessions.values() if s.id_token == id_token and s.charging in RUNNING]
     elsewhere = any(s.place != row.place and s.origin is not Origin.UNAUTHORISED for s in running)
-    status = c.ws.tokens.get(id_token, UNKNOWN).starts(c.now, elsewhere=elsewhere)
+    token = c.ws.tokens.get(id_token, UNKNOWN)
+    status = token.starts(c.now, elsewhere=elsewhere)
     tariff = c.ws.tariffs.get(row.tariff_id or "")
     paid_there = fact.id_token_type == facts.DIRECT_PAYMENT and bool(fact.receipt_token)
     if paid_there:  # 2.1 C18: the station's own terminal has authorised it; one payment pays for one transaction
@@ -194,6 +196,8 @@ def _open_by_token(c: _Context, fact: facts.TransactionStarted) -> tuple[Session
         place=row.place,
         tariff=tariff,
         issuer_id=c.ws.issuer_id,
+        owner_id=c.ws.owner_of(fact.station_id),
+        way=Way.CARD if direct else token.way,
         id_token=id_token,
         id_token_type=fact.id_token_type or "",
         token_status=status,
@@ -353,6 +357,7 @@ def _arm_opened(c: _Context, fact: facts.ArmOpened) -> None:
             hold_minor=fact.hold_minor,
             currency=fact.currency,
             opened_at=c.now,
+            account_id=fact.account_id,
         )
     )
 
@@ -377,6 +382,7 @@ def _card_presented(c: _Context, fact: facts.CardPresented) -> None:
             ShowOnTerminal(
                 key=f"tap:{fact.arm_id}:refused",
                 serial=fact.serial,
+                account_id=arm.account_id,
                 message=found.message,
                 language=terminal.language,
                 parameters={"evse": found.label},
@@ -404,7 +410,7 @@ def _operator_started(c: _Context, fact: facts.OperatorStarted) -> None:
     row = c.ws.evse(fact.station_id, fact.evse_id)
     if not is_free(c.ws, row, fact.id_token):
         return
-    tariff = c.ws.tariffs.get(row.tariff_id or "")
+    tariff, token = c.ws.tariffs.get(row.tariff_id or ""), c.ws.tokens.get(fact.id_token.upper())
     c.to(
         Session(
             session_id=fact.session_id,
@@ -417,6 +423,8 @@ def _operator_started(c: _Context, fact: facts.OperatorStarted) -> None:
             place=row.place,
             tariff=tariff,
             issuer_id=c.ws.issuer_id,
+            owner_id=c.ws.owner_of(fact.station_id),
+            way=token.way if token is not None else Way.APP,
             id_token=fact.id_token,
             id_token_type=fact.id_token_type,
             remote_start_id=fact.remote_start_id,

@@ -15,8 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.tariff import Tariff
 from billing.tariff_json import tariff_from_json
+from billing.way import Way
 from sessions import facts
-from sessions.codec import decode, decode_session, encode
+from sessions.codec import decode, decode_session, encode, kind_of
+from sessions.commands import Command
 from sessions.directory import Admission, ArmState
 from sessions.facts import ChargingState, EvseStatus, TokenStatus, TransactionStarted
 from sessions.session import Session
@@ -27,6 +29,7 @@ from storage import schema as t
 from storage.reservation_schema import reservations
 
 TOUCH_SCREEN_FAMILIES = frozenset({"Apollo", "Apollo Max", "Apollo Polar"})
+LIVE = "live"  # the one inventory state in which a terminal takes cards
 TRANSACTION_COUNTER = "transaction"
 NEWEST = 10  # charges of a station, looked at for an end that names none
 LOOK_AHEAD = 500  # numbers of transactions asked about at once
@@ -68,7 +71,7 @@ async def load(
             transactions.add((fact.station_id, fact.transaction_id))
     taps = {f.serial for f in batch if isinstance(f, facts.CardPresented | facts.EvseChosen)}
     if taps:
-        await _load_terminals(connection, ws, taps)
+        await _load_terminals(connection, ws, taps, now)
         stations |= {station_id for terminal in ws.terminals.values() for station_id, _ in terminal.evses}
     if stations:
         await _load_stations(connection, ws, stations)
@@ -114,7 +117,7 @@ async def _taken(connection: AsyncConnection, stations: list[str], after: int) -
     return taken
 
 
-async def _load_terminals(connection: AsyncConnection, ws: WorkingSet, serials: set[str]) -> None:
+async def _load_terminals(connection: AsyncConnection, ws: WorkingSet, serials: set[str], now: datetime) -> None:
     served: dict[str, list[tuple[str, int]]] = {}
     by_place = (
         select(t.terminal_evses).where(t.terminal_evses.c.serial.in_(serials)).order_by(t.terminal_evses.c.position)
@@ -127,6 +130,7 @@ async def _load_terminals(connection: AsyncConnection, ws: WorkingSet, serials: 
             currency=row.currency,
             language=row.language,
             touch_screen=row.family in TOUCH_SCREEN_FAMILIES,
+            out_of_service=out_of_service(row, now),
             evses=tuple(served.get(row.serial, ())),
         )
 
@@ -148,6 +152,7 @@ async def _load_stations(connection: AsyncConnection, ws: WorkingSet, station_id
             boot_status=row.boot_status,
             booted_at=row.booted_at,
             seen_at=row.seen_at,
+            owner_id=row.owner_id,
         )
     for row in await connection.execute(select(t.evses).where(t.evses.c.station_id.in_(station_ids))):
         ws.evses[row.station_id, row.evse_id] = EvseRow(
@@ -176,6 +181,7 @@ async def _load_arms(connection: AsyncConnection, ws: WorkingSet, arm_ids: set[s
             hold_minor=row.hold_minor,
             currency=row.currency,
             opened_at=row.opened_at,
+            account_id=row.account_id,
         )
 
 
@@ -234,6 +240,14 @@ async def _load_reserved(connection: AsyncConnection, ws: WorkingSet, stations: 
     ws.reserved = [ReservedRow(**row._mapping) for row in await connection.execute(query)]
 
 
+def out_of_service(row: Any, now: datetime) -> str:
+    """Why the terminal of a row of `terminals` takes no new card: "state", "licence", or "" when it does."""
+    if row.inventory_state != LIVE:
+        return "state"
+    licensed = row.activated_at is not None and row.licensed_until is not None and row.licensed_until > now
+    return "" if row.licence_exempt or licensed else "licence"
+
+
 def token_record(row: Any) -> TokenRecord:
     """A row of `id_tokens`."""
     return TokenRecord(
@@ -242,6 +256,7 @@ def token_record(row: Any) -> TokenRecord:
         group_id=row.group_id,
         master_pass=row.master_pass,
         concurrent=row.concurrent,
+        way=Way(row.way),
     )
 
 
@@ -268,6 +283,26 @@ async def set_counter(connection: AsyncConnection, name: str, value: int) -> Non
     await connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
 
 
+async def enqueue(connection: AsyncConnection, commands: Iterable[Command], now: datetime) -> None:
+    """Put commands into the outbox beside the loop, in the caller's transaction; a known key changes nothing.
+
+    They are nobody's yet: call `sessions.service.Service.wake` after the commit, or polling finds them.
+    """
+    found = {
+        command.key: {
+            "command_key": command.key,
+            "kind": kind_of(command),
+            "session_id": command.session_id,
+            "command": encode(command),
+            "due_at": command.due_at or now,
+        }
+        for command in commands
+    }
+    if found:
+        insert = insert_for(connection)(t.outbox).values(list(found.values()))
+        await connection.execute(insert.on_conflict_do_nothing(index_elements=["command_key"]))
+
+
 def session_row(session: Session) -> dict[str, Any]:
     """A session as the table keeps it."""
     place = session.place
@@ -285,6 +320,9 @@ def session_row(session: Session) -> dict[str, Any]:
         "payment_ref": session.authorisation.payment_ref[:64] or None,
         "charging": session.charging.value,
         "payment": session.payment.value,
+        "owner_id": session.owner_id,
+        "account_id": session.account_id,
+        "way": session.way.value,
         "open": session.open,
         "needs_review": bool(session.flags),
         "claim": session.claim,

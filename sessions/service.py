@@ -23,6 +23,7 @@ from billing.ledger import EntrySet
 from billing.payment import Payment
 from billing.receipt import Issuer
 from sessions import facts, rows
+from sessions.books import Posting, post
 from sessions.clock import Clock
 from sessions.codec import encode, kind_of
 from sessions.commands import Command
@@ -135,6 +136,10 @@ class Service:
         Returns what became of the first one.
         """
         return await self._enqueue(reported, command_key, retry_at)
+
+    def wake(self, due_at: datetime) -> None:
+        """Commands due from ``due_at`` on were committed beside the loop (`sessions.rows.enqueue`): look for them."""
+        self.on_commands((), due_at)
 
     async def _enqueue(self, submitted: tuple[Fact, ...], completes: str | None, retry_at: datetime | None) -> Outcome:
         item = _Item(submitted, completes, retry_at, asyncio.get_running_loop().create_future())
@@ -270,21 +275,17 @@ class Service:
             await rows.set_counter(connection, rows.TRANSACTION_COUNTER, ws.next_transaction)
 
     async def _write_money(self, connection: AsyncConnection, ws: WorkingSet, batch: _Batch, now: datetime) -> None:
-        entries = [
-            {
-                "set_key": key,
-                "line": line,
-                "session_id": session_id,
-                "account": entry.account.value,
-                "amount_minor": entry.amount_minor,
-                "currency": entry.currency,
-                "booked_at": now,
-            }
+        postings = [
+            Posting(
+                set_key=key,
+                entries=entry_set,
+                session_id=session_id,
+                book=ws.sessions[session_id].book,
+                owner_id=ws.sessions[session_id].owner_id,
+            )
             for session_id, key, entry_set in batch.entry_sets
-            for line, entry in enumerate(entry_set.entries)
         ]
-        if entries:
-            await connection.execute(t.ledger.insert(), entries)
+        await post(connection, postings, now)
         for session_id in batch.receipts:
             await self._issue_receipt(connection, ws.sessions[session_id], now)
 

@@ -7,10 +7,11 @@ from datetime import datetime
 from enum import StrEnum
 
 from billing.cost import Cost
-from billing.ledger import EntrySet
+from billing.ledger import PLATFORM, EntrySet
 from billing.payment import RESOLVED, Payment
 from billing.receipt import Buyer
 from billing.tariff import Tariff
+from billing.way import Way
 from sessions.commands import Command
 from sessions.facts import ONE_TIME, Card, TokenStatus
 from sessions.meter import Meter
@@ -66,6 +67,9 @@ class Session:
     place: Place | None = None
     tariff: Tariff | None = None  # frozen at the tap
     issuer_id: str = ""
+    owner_id: str = PLATFORM  # whose station it is; frozen like the tariff
+    account_id: str = ""  # the owner's own processor, which collects; "": the platform's
+    way: Way = Way.CARD
 
     id_token: str = ""
     id_token_type: str = ONE_TIME
@@ -114,6 +118,7 @@ class Session:
     cost: Cost | None = None  # set once, when the session is settled
     written_off_minor: int = 0
     provisional: bool = False
+    contract_booked: bool = False  # the cost of a charge without a card is owed by whoever is behind its token
     receipt_due: bool = False  # a sales document is owed (and issued in the same commit)
     flags: tuple[str, ...] = ()  # reasons for an operator's review
     closed_at: datetime | None = None
@@ -129,6 +134,16 @@ class Session:
         if self.charging in CLAIMING and self.place:
             return f"{self.place.station_id}/{self.place.evse_id}"
         return None
+
+    @property
+    def book(self) -> str:
+        """The book its money stands in: an owner's own processor collects past the platform."""
+        return f"owner:{self.owner_id}" if self.account_id else PLATFORM
+
+    @property
+    def owed_to_owner(self) -> bool:
+        """Whether what is taken is the platform's to pay out: sold in its own name, and somebody else's energy."""
+        return self.book == PLATFORM and self.owner_id != PLATFORM and self.origin is not Origin.DIRECT
 
     @property
     def one_time(self) -> bool:

@@ -37,6 +37,8 @@ def capture_confirmed(w: Work, fact: facts.CaptureConfirmed) -> None:
     billed, beyond = cap_cost(w.s.cost, amount)
     w.set(cost=billed, written_off_minor=beyond)
     w.book("capture", ledger.capture(w.s.held_minor, billed, w.s.currency))
+    if w.s.owed_to_owner:
+        w.book("owed", ledger.owed(billed))
     if w.s.held_minor > amount:
         w.book("release", ledger.release(w.s.held_minor - amount, w.s.currency))
     if beyond:  # EC 16: above the hold, or above what the provider took
@@ -108,6 +110,7 @@ def release(w: Work, payment_ref: str) -> None:
             key=f"{w.s.session_id}:release:{payment_ref}",
             session_id=w.s.session_id,
             serial=w.s.terminal_serial,
+            account_id=w.s.account_id,
             payment_ref=payment_ref,
             language=w.s.language,
         )

@@ -30,6 +30,8 @@ def meaning(
     mine = _of_same_card(ws, terminal, tap)
     if mine is not None:
         return mine
+    if terminal.out_of_service:  # its own card may still stop a charge; nothing new begins
+        return TapRefused(Message.OUT_OF_SERVICE)
     # Without a tariff in the terminal's currency nobody could say what it costs: not for sale (EC 45).
     free = [row for row in rows if is_free(ws, row) and _for_sale(ws, row, terminal)]
     if not free:
@@ -130,6 +132,7 @@ def _opened(
 ) -> Session:
     choices = tuple((row.place, ws.tariffs.get(row.tariff_id or "")) for row in free)
     chosen = choices[0] if len(choices) == 1 else None
+    owner_id = ws.owner_of(free[0].station_id)
     return Session(
         session_id=tap.session_id,
         origin=Origin.CARD,
@@ -142,7 +145,9 @@ def _opened(
         place=chosen[0] if chosen else None,
         tariff=chosen[1] if chosen else None,
         choices=() if chosen else choices,
-        issuer_id=ws.issuer_id,
+        issuer_id=f"owner:{owner_id}" if arm.account_id else ws.issuer_id,
+        owner_id=owner_id,
+        account_id=arm.account_id,
         id_token=tap.id_token,
         remote_start_id=tap.remote_start_id,
         terminal_serial=terminal.serial,

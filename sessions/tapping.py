@@ -33,6 +33,7 @@ def card_presented(w: Work, fact: facts.CardPresented) -> None:
                 key=f"{w.s.session_id}:select:{fact.arm_id}",
                 session_id=w.s.session_id,
                 serial=fact.serial,
+                account_id=w.s.account_id,
                 items=items,
                 language=w.s.language,
             )
@@ -70,6 +71,7 @@ def _authorise(w: Work) -> None:
             key=f"{w.s.session_id}:authorise:{w.s.arm_id}",
             session_id=w.s.session_id,
             serial=w.s.terminal_serial,
+            account_id=w.s.account_id,
             arm_id=w.s.arm_id,
             card_ref=w.s.card.card_ref,
             hold_minor=w.s.hold_minor,
@@ -161,6 +163,7 @@ def _look_up_again(w: Work) -> None:
             session_id=w.s.session_id,
             due_at=w.now + timedelta(seconds=wait_s),
             serial=w.s.terminal_serial,
+            account_id=w.s.account_id,
             arm_id=w.s.arm_id,
             card_ref=w.s.card.card_ref,
         )

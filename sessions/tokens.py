@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from billing.way import Way
 from sessions.facts import TokenStatus
 
 
@@ -13,6 +14,7 @@ class TokenRecord:
     """An id token as kept. ``group_id``: who is in the same one may stop its charges (1.6 parentIdTag).
 
     ``master_pass``: may stop any charge, and start none (2.0.1 C16). ``concurrent``: may charge at two EVSEs at once.
+    ``way``: who pays for its charges.
     """
 
     status: TokenStatus
@@ -20,6 +22,7 @@ class TokenRecord:
     group_id: str | None = None
     master_pass: bool = False
     concurrent: bool = True
+    way: Way = Way.RFID
 
     def standing(self, now: datetime) -> TokenStatus:
         """Its status at ``now``: a good one expires by itself."""

@@ -69,6 +69,7 @@ class Work:
                 key=f"{self.s.session_id}:show:{message}:{arm_id or ''}",
                 session_id=self.s.session_id,
                 serial=self.s.terminal_serial,
+                account_id=self.s.account_id,
                 message=message,
                 language=self.s.language,
                 parameters={"evse": label, "currency": self.s.currency, **parameters},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from billing.ledger import PLATFORM
 from billing.tariff import Tariff
 from sessions.directory import Admission, ArmState
 from sessions.facts import ChargingState, EvseStatus, TransactionStarted
@@ -30,6 +31,7 @@ class StationRow:
     boot_status: str | None = None
     booted_at: datetime | None = None
     seen_at: datetime | None = None
+    owner_id: str = PLATFORM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +65,13 @@ class EvseRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TerminalRow:
-    """A terminal and the EVSEs it serves, in the operator's order."""
+    """A terminal and the EVSEs it serves, in the operator's order. ``out_of_service``: why it takes no new card."""
 
     serial: str
     currency: str
     language: str
     touch_screen: bool
+    out_of_service: str = ""
     evses: tuple[tuple[str, int], ...]
 
 
@@ -82,6 +85,7 @@ class ArmRow:
     hold_minor: int
     currency: str
     opened_at: datetime
+    account_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +139,11 @@ class WorkingSet:
         """Keep ``arm``'s new state."""
         self.arms[arm.arm_id] = arm
         self.changed_arms.add(arm.arm_id)
+
+    def owner_of(self, station_id: str) -> str:
+        """Whose station it is; one never heard of is the platform's."""
+        station = self.stations.get(station_id)
+        return station.owner_id if station is not None else PLATFORM
 
     def evse(self, station_id: str, evse_id: int) -> EvseRow:
         """The EVSE's row; a new one for an EVSE never heard of."""

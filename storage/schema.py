@@ -53,6 +53,9 @@ sessions = Table(
     Column("payment_ref", String(64)),
     Column("charging", String(16), nullable=False),  # sessions.tables.Charging
     Column("payment", String(20), nullable=False),  # billing.payment.Payment
+    Column("owner_id", String(32), nullable=False, server_default="platform"),  # the station's, at the opening
+    Column("account_id", String(40), nullable=False, server_default=text("''")),  # the owner's processor; "": ours
+    Column("way", String(12), nullable=False, server_default="card"),  # billing.way.Way: how it is paid
     Column("open", Boolean, nullable=False),  # true → false once charging and payment are both resolved
     Column("needs_review", Boolean, nullable=False),  # false → true; an operator's look is owed
     # "station/evse" while a tap claims the EVSE and no transaction runs yet, else NULL: two taps cannot both have it.
@@ -68,6 +71,7 @@ sessions = Table(
     Index("ix_sessions_open_terminal", "terminal_serial", sqlite_where=text("open"), postgresql_where=text("open")),
     Index("ix_sessions_station_token", "station_id", "id_token"),
     Index("ix_sessions_payment_ref", "payment_ref"),
+    Index("ix_sessions_owner_id_opened_at", "owner_id", "opened_at"),
 )
 
 ledger = Table(
@@ -81,7 +85,11 @@ ledger = Table(
     Column("amount_minor", BigInteger, nullable=False),
     Column("currency", String(3), nullable=False),
     Column("booked_at", UtcDateTime, nullable=False),
+    # Whose book: "platform", or "owner:…" for what an owner's own processor collects and never is the platform's.
+    Column("book", String(40), nullable=False, server_default="platform"),
+    Column("owner_id", String(32), nullable=False, server_default="platform"),  # whose sale, or whose balance
     UniqueConstraint("set_key", "line"),
+    Index("ix_ledger_owner_id_account", "owner_id", "account"),
 )
 
 outbox = Table(
@@ -137,7 +145,8 @@ stations = Table(
     Column("model", String(60)),
     Column("serial_number", String(60)),
     Column("firmware_version", String(60)),
-    Column("site", String(60)),
+    Column("site", String(60)),  # names a site of its owner's, where there is one of this id (sites.site_id)
+    Column("owner_id", String(32), nullable=False, server_default="platform"),
     # The least security profile (1, 2, 3) it may come with; 0: any. It only ever rises by itself.
     Column("security_profile", Integer, nullable=False, server_default="0"),
     Column("password_configured", Text),  # hash of the settings' password that was last taken over
@@ -198,6 +207,14 @@ terminals = Table(
     Column("online", Boolean),  # NULL: never asked
     Column("state", String(20)),
     Column("seen_at", UtcDateTime),
+    Column("owner_id", String(32), nullable=False, server_default="platform"),
+    # Which processor a new tap is paid through: an owner's own (processor_accounts), or "": the platform's.
+    Column("account_id", String(40), nullable=False, server_default=text("''")),
+    # Where it is in its life (csms.terminals.inventory); only `live` ones are armed.
+    Column("inventory_state", String(12), nullable=False, server_default="live"),
+    Column("licence_exempt", Boolean, nullable=False, server_default=text("true")),  # named in the settings file
+    Column("activated_at", UtcDateTime),  # its activation licence was used
+    Column("licensed_until", UtcDateTime),  # the end of its plan, grace period included
 )
 
 terminal_evses = Table(
@@ -218,6 +235,7 @@ arms = Table(
     Column("hold_minor", BigInteger, nullable=False),
     Column("currency", String(3), nullable=False),
     Column("opened_at", UtcDateTime, nullable=False),
+    Column("account_id", String(40), nullable=False, server_default=text("''")),  # the processor it was armed at
     Index("ix_arms_serial_opened_at", "serial", "opened_at"),
 )
 
@@ -226,6 +244,7 @@ tariffs = Table(
     metadata,
     Column("tariff_id", String(64), primary_key=True),
     Column("body", Text, nullable=False),  # billing.tariff, JSON
+    Column("owner_id", String(32), nullable=False, server_default="platform"),
 )
 
 issuers = Table(
@@ -247,4 +266,5 @@ id_tokens = Table(
     Column("concurrent", Boolean, nullable=False, server_default=text("true")),  # may charge at several EVSEs at once
     Column("label", String(80)),
     Column("revision", Integer, nullable=False, server_default="1"),
+    Column("way", String(12), nullable=False, server_default="rfid"),  # rfid | app | roaming: who pays for its charges
 )

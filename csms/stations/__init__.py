@@ -2,5 +2,5 @@
 
 A noun's file holds its facts (what the version modules of `csms.ocpp` make of messages), its keepers (which write them
 in the commit that journals them), its questions to the database, and its commands with their doers.
-`csms.stations.nouns` lists them.
+`csms.nouns` finds them.
 """

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from csms import nouns
 from csms.ocpp.versions import DIALECTS
-from csms.stations import nouns
 from csms.web.api import api
 from storage.engine import writing
 from storage.metadata import metadata

@@ -12,6 +12,7 @@ import pytest_asyncio
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from csms.nouns import keepers
 from csms.ocpp.certificate_calls import delivery_call, renewal_call
 from csms.stations.authority import Usage
 from csms.stations.authority_store import AuthoritySettings, ensure_authority, load_authority
@@ -24,7 +25,6 @@ from csms.stations.certificate_requests import (
     SignCertificate,
     SigningDoer,
 )
-from csms.stations.nouns import keepers
 from sessions.clock import ManualClock
 from sessions.commands import Command
 from sessions.facts import StationConnected

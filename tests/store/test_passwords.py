@@ -11,11 +11,11 @@ import pytest_asyncio
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from csms.nouns import keepers
 from csms.ocpp.credentials import verify_password
 from csms.provision import provision
 from csms.settings import load_settings
 from csms.stations.calls import CallOutcome, CallState, Waiters
-from csms.stations.nouns import keepers
 from csms.stations.passwords import MOST_PENDING, PasswordDoer, PasswordRequested
 from sessions.clock import ManualClock
 from sessions.directory import StationRecord
@@ -150,7 +150,7 @@ async def test_the_settings_do_not_bring_an_old_password_back(engine: AsyncEngin
 
     async def start(password: str | None, **more: Any) -> StationRecord:
         settings = load_settings(None, stations=[{"station_id": "CS1", "password": password} | more])
-        await provision(engine, settings)
+        await provision(engine, settings, T0)
         found = await directory.station("CS1")
         assert found is not None
         return found
@@ -169,7 +169,7 @@ async def test_the_settings_do_not_bring_an_old_password_back(engine: AsyncEngin
 async def test_the_settings_never_lower_a_profile(engine: AsyncEngine) -> None:
     directory = SqlDirectory(engine, ManualClock(T0))
     for said, held in ((1, 1), (3, 3), (2, 3), (0, 3)):
-        await provision(engine, load_settings(None, stations=[{"station_id": "CS1", "security_profile": said}]))
+        await provision(engine, load_settings(None, stations=[{"station_id": "CS1", "security_profile": said}]), T0)
         found = await directory.station("CS1")
         assert found is not None
         assert found.security_profile == held

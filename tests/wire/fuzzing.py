@@ -25,6 +25,7 @@ from typing import Any, cast
 
 import orjson
 
+from csms.nouns import keepers
 from csms.ocpp.connection import Connection, Note, nobody
 from csms.ocpp.dialect import StationContext
 from csms.ocpp.options import OcppOptions
@@ -35,7 +36,6 @@ from csms.ocpp.versions import DIALECTS
 from csms.stations import calls
 from csms.stations.calls import CallOutcome, CallState
 from csms.stations.frame_log import FrameLog
-from csms.stations.nouns import keepers
 from sessions import codec, facts
 from sessions.clock import ManualClock
 from sessions.directory import Admission, Inbox, Outcome, StationDirectory

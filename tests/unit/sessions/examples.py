@@ -44,6 +44,7 @@ def session(
     held = payment not in {Payment.NONE, Payment.AUTHORISING, Payment.UNKNOWN, Payment.DECLINED, Payment.NOT_HELD}
     running = charging in RUNNING or charging in {Charging.ENDED, Charging.LOST}
     made = Session(
+        owner_id="own_1",
         session_id="S1",
         origin=origin,
         opened_at=T0,

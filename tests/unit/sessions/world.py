@@ -206,10 +206,15 @@ def _broken_books(world: World) -> Iterator[str]:
     if booked - second != s.captured_minor:
         yield f"the books say {booked} came, the session {s.captured_minor}"
     revenue = -(sums[Account.REVENUE] + sums[Account.VAT_PAYABLE])
-    if revenue > s.held_minor:
+    owed = sums[Account.CONTRACTS]
+    if owed and (s.card is not None or s.cost is None or owed != s.cost.total_minor):
+        yield f"a contract owes {owed} for what no contract pays"
+    if revenue - owed > s.held_minor:
         yield f"sold {revenue} on a hold of {s.held_minor}"
-    if revenue != booked + sums[Account.SUSPENSE]:
+    if revenue != booked + owed + sums[Account.SUSPENSE]:
         yield "money is neither sold nor in suspense"
+    if -sums[Account.OWNER_PAYABLE] != (revenue if s.owed_to_owner else 0):
+        yield f"sold {revenue}, owed to the owner {-sums[Account.OWNER_PAYABLE]}"
     if sums[Account.SUSPENSE] and not s.flags:
         yield "money in suspense that nobody is told of"
 

@@ -1,0 +1,52 @@
+"""Owners and what is theirs: terminals, licences, onboarding, care, statements, payouts, reconciliation."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from storage.columns import UtcDateTime
+from storage.tables import load, of
+
+revision = "0003"
+down_revision = "0002"
+
+#: The modules whose tables came with this release; later ones have migrations of their own.
+MODULES = ("owner_schema", "reminder_schema")
+
+
+def _text(name: str, length: int, default: str) -> sa.Column[str]:
+    return sa.Column(name, sa.String(length=length), server_default=sa.text(f"'{default}'"), nullable=False)
+
+
+def upgrade() -> None:
+    """Go forward: what was there before is the platform's, and goes on as it was."""
+    with op.batch_alter_table("sessions") as sessions:
+        sessions.add_column(_text("owner_id", 32, "platform"))
+        sessions.add_column(_text("account_id", 40, ""))
+        sessions.add_column(_text("way", 12, "card"))
+    op.create_index("ix_sessions_owner_id_opened_at", "sessions", ["owner_id", "opened_at"])
+    op.execute("UPDATE sessions SET way = 'rfid' WHERE origin IN ('rfid', 'unauthorised')")
+    op.execute("UPDATE sessions SET way = 'app' WHERE origin = 'operator'")
+    with op.batch_alter_table("ledger") as ledger:
+        ledger.add_column(_text("book", 40, "platform"))
+        ledger.add_column(_text("owner_id", 32, "platform"))
+    op.create_index("ix_ledger_owner_id_account", "ledger", ["owner_id", "account"])
+    for name in ("stations", "tariffs"):
+        with op.batch_alter_table(name) as owned:
+            owned.add_column(_text("owner_id", 32, "platform"))
+    with op.batch_alter_table("terminals") as terminals:
+        terminals.add_column(_text("owner_id", 32, "platform"))
+        terminals.add_column(_text("account_id", 40, ""))
+        terminals.add_column(_text("inventory_state", 12, "live"))
+        terminals.add_column(sa.Column("licence_exempt", sa.Boolean(), server_default=sa.text("true"), nullable=False))
+        terminals.add_column(sa.Column("activated_at", UtcDateTime(), nullable=True))
+        terminals.add_column(sa.Column("licensed_until", UtcDateTime(), nullable=True))
+    with op.batch_alter_table("arms") as arms:
+        arms.add_column(_text("account_id", 40, ""))
+    with op.batch_alter_table("id_tokens") as id_tokens:
+        id_tokens.add_column(_text("way", 12, "rfid"))
+    mine = {table for module in MODULES for table in of(module)}
+    for table in load().sorted_tables:
+        if table in mine:
+            table.create(op.get_bind())
