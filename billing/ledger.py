@@ -139,6 +139,12 @@ def owed(cost: Cost) -> EntrySet:
     return EntrySet(Kind.OWED, tuple(entry for entry in share if entry.amount_minor))
 
 
+def reversal(entry_set: EntrySet) -> EntrySet:
+    """What undoes ``entry_set``: nothing in the ledger is ever edited."""
+    turned = tuple(Entry(entry.account, -entry.amount_minor, entry.currency) for entry in entry_set.entries)
+    return EntrySet(entry_set.kind, turned)
+
+
 def unexplained_settlement(amount_minor: int, currency: str) -> EntrySet:
     """The station's own terminal collected what our bill does not explain: the reason is in suspense."""
     return EntrySet(Kind.UNEXPLAINED, _transfer(Account.STATION_ACQUIRER, Account.SUSPENSE, amount_minor, currency))

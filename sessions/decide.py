@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from billing import ledger
+from billing.cost import Cost
+from billing.ledger import EntrySet
 from billing.payment import Payment, PaymentEvent
 from sessions import charging, dangling, direct, facts, limits, settlement, settling, tapping
 from sessions.commands import CaptureHold, Message, StartCharging, Timer
@@ -125,14 +127,21 @@ def _rule_settle(w: Work) -> bool:
 def _rule_contract(w: Work) -> bool:
     """A charge without a card is over and priced: whoever is behind the token owes it, the platform owes the owner."""
     s = w.s
-    if s.origin not in {Origin.RFID, Origin.OPERATOR} or s.cost is None or s.unpaid or s.contract_booked:
+    if s.origin not in {Origin.RFID, Origin.OPERATOR} or s.cost is None or s.unpaid or s.cost == s.contract:
         return False
-    w.set(contract_booked=True)
-    if s.cost.total_minor > 0:
-        w.book("contract", ledger.contract(s.cost))
-        if s.owed_to_owner:
-            w.book("owed", ledger.owed(s.cost))
+    if s.contract is not None:
+        _book_contract(w, s.contract, f"{s.contracts - 1}:reversed", ledger.reversal)
+    _book_contract(w, s.cost, str(s.contracts), lambda entries: entries)
+    w.set(contract=s.cost, contracts=s.contracts + 1)
     return True
+
+
+def _book_contract(w: Work, cost: Cost, number: str, turned: Callable[[EntrySet], EntrySet]) -> None:
+    if cost.total_minor == 0:
+        return
+    w.book(f"contract:{number}", turned(ledger.contract(cost)))
+    if w.s.owed_to_owner:
+        w.book(f"owed:{number}", turned(ledger.owed(cost)))
 
 
 def _rule_receipt(w: Work) -> bool:

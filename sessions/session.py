@@ -118,7 +118,8 @@ class Session:
     cost: Cost | None = None  # set once, when the session is settled
     written_off_minor: int = 0
     provisional: bool = False
-    contract_booked: bool = False  # the cost of a charge without a card is owed by whoever is behind its token
+    contract: Cost | None = None  # of a charge without a card: what is booked as owed by whoever is behind its token
+    contracts: int = 0  # how often that was booked: an end that comes after all may say otherwise
     receipt_due: bool = False  # a sales document is owed (and issued in the same commit)
     flags: tuple[str, ...] = ()  # reasons for an operator's review
     closed_at: datetime | None = None

@@ -17,7 +17,7 @@ from billing.payment import RESOLVED, Payment
 from sessions import commands as c
 from sessions import decide as decisions
 from sessions import facts as f
-from sessions.session import Policy, Session
+from sessions.session import Origin, Policy, Session
 from sessions.tables import OVER, RUNNING, Charging
 from tests.unit.sessions.examples import T0, ended
 
@@ -207,7 +207,7 @@ def _broken_books(world: World) -> Iterator[str]:
         yield f"the books say {booked} came, the session {s.captured_minor}"
     revenue = -(sums[Account.REVENUE] + sums[Account.VAT_PAYABLE])
     owed = sums[Account.CONTRACTS]
-    if owed and (s.card is not None or s.cost is None or owed != s.cost.total_minor):
+    if owed != (s.contract.total_minor if s.contract else 0) or (owed and s.card is not None):
         yield f"a contract owes {owed} for what no contract pays"
     if revenue - owed > s.held_minor:
         yield f"sold {revenue} on a hold of {s.held_minor}"
@@ -238,6 +238,8 @@ def broken_at_rest(world: World) -> Iterator[str]:
         yield "asked to capture, and believed released"
     if s.claim is not None:
         yield "the EVSE is still claimed"
+    if s.contract != (s.cost if s.origin in {Origin.RFID, Origin.OPERATOR} and not s.unpaid else None):
+        yield "a contract owes something else than the cost"
     if s.charging is Charging.NOT_STARTED and s.captured_minor and not s.flags:
         yield "a charge that never began was paid for"
     delivered = s.charging in {Charging.ENDED, Charging.LOST} and not s.unpaid and s.meter.energy_wh >= ONE_MINOR_WH
