@@ -124,6 +124,11 @@ class ConfigurationChecked(StationFact):
     next_at: datetime
 
 
+def configuration_lane(station_id: str) -> str:
+    """The lane of whatever asks a station for its variables of ourselves."""
+    return f"configuration:{station_id}"
+
+
 @register
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckConfiguration(Command):
@@ -135,7 +140,7 @@ class CheckConfiguration(Command):
     @property
     def lane(self) -> str:
         """One check of a station at a time."""
-        return f"configuration:{self.station_id}"
+        return configuration_lane(self.station_id)
 
 
 @register

@@ -116,10 +116,10 @@ class Station:
 class Central:
     """An `OcppServer` that listens, and what stands behind it."""
 
-    def __init__(self, options: OcppOptions) -> None:
+    def __init__(self, options: OcppOptions, now: datetime = NOW) -> None:
         self.inbox = RecordingInbox()
         self.directory = MemoryDirectory()
-        self.server = OcppServer(options, self.inbox, self.directory, lambda: NOW)
+        self.server = OcppServer(options, self.inbox, self.directory, lambda: now)
         self.stations = OcppStationPort(self.server)
         self._lines = AsyncExitStack()
 
@@ -169,9 +169,9 @@ class Central:
 
 
 @asynccontextmanager
-async def running(options: OcppOptions | None = None) -> AsyncIterator[Central]:
-    """A central system on a free port."""
-    central = Central(options or OcppOptions())
+async def running(options: OcppOptions | None = None, now: datetime = NOW) -> AsyncIterator[Central]:
+    """A central system on a free port, for which it is always ``now``."""
+    central = Central(options or OcppOptions(), now)
     await central.server.start()
     try:
         yield central
