@@ -42,7 +42,7 @@ class _WithoutTexts(logging.Filter):
         return True
 
 
-#: What the HTTP server itself logs: where an exception came from, not its text, which may quote the path it could not read.
+#: What the HTTP server itself logs: where an exception came from; its text may quote the path that could not be read.
 http_log = logging.getLogger("tapvolt.http")
 http_log.addFilter(_WithoutTexts())
 
