@@ -22,7 +22,7 @@ from csms.settings import load_settings
 from csms.web.api.access import Role, create_token
 from tests.wire.station import _SILENT, Station, basic
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 PASSWORD = "sixteen-characters"
 
 
@@ -48,7 +48,7 @@ class Bench:
             assert answer.status == status, f"{method} {path}: {answer.status}, not {status}: {text}"
             return await answer.json(content_type=None) if text else None
 
-    async def send(self, station_id: str, action: str, payload: dict[str, Any], *, wait: float = 8) -> Any:
+    async def send(self, station_id: str, action: str, payload: dict[str, Any], *, wait: float = 30) -> Any:
         """Send an action through the engineer's door; the command as it ended."""
         return await self.api("POST", f"/stations/{station_id}/commands/{action}?wait={wait}", payload)
 
@@ -69,7 +69,7 @@ class Bench:
         self, station: Station, method: str, path: str, body: Any, action: str, sent: Any, answer: dict[str, Any]
     ) -> Any:
         """Call an operation that sends ``action``, which must arrive as ``sent``; the command as it ended."""
-        asking = self.api(method, f"{path}{'&' if '?' in path else '?'}wait=8", body)
+        asking = self.api(method, f"{path}{'&' if '?' in path else '?'}wait=30", body)
         call, asked = await self._arrival(asking, station, action)
         assert call[3] == sent
         await station.answer(call, answer)

@@ -171,7 +171,7 @@ def key(which: str, value: str, readonly: bool = False) -> dict[str, Any]:
 
 async def test_TC_019_1_retrieve_all_configuration_keys(bench: Bench) -> None:
     station = await bench.connect(version="ocpp1.6")
-    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/variables/refresh?wait=8"))
+    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/variables/refresh?wait=30"))
     call = await bench.expect(station, "GetConfiguration")
     assert call[3] == {}
     keys = [key("HeartbeatInterval", "300"), key("NumberOfConnectors", "2", readonly=True), key("VendorsOwn", "x")]

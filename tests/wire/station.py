@@ -93,7 +93,7 @@ class Station:
             await self._read()
         return self._refusals.popleft()
 
-    async def next_call(self, patience_s: float | None = 10) -> list[Any]:
+    async def next_call(self, patience_s: float | None = 30) -> list[Any]:
         """The next CALL of the central system. ``patience_s`` None: wait for ever."""
         while not self._calls:
             await self._read(patience_s)
@@ -101,13 +101,13 @@ class Station:
 
     async def closed(self) -> tuple[int, str]:
         """Wait for the end of the line; its code and reason."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             with contextlib.suppress(ConnectionClosed):
                 while True:
                     await self.socket.recv()
         return self.socket.close_code or 0, self.socket.close_reason or ""
 
-    async def _read(self, patience_s: float | None = 10) -> None:
+    async def _read(self, patience_s: float | None = 30) -> None:
         async with asyncio.timeout(patience_s):
             frame = json.loads(await self.socket.recv())
         {2: self._calls, 5: self._refusals}.get(frame[0], self._answers).append(frame)
