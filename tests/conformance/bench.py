@@ -20,6 +20,7 @@ from websockets.typing import Subprotocol
 from csms.app import App, running
 from csms.settings import load_settings
 from csms.web.api.access import Role, create_token
+from sessions.clock import Clock
 from tests.wire.station import _SILENT, Station, basic
 
 PATIENCE_S = 30.0
@@ -174,7 +175,7 @@ def stamp(at: datetime | None = None) -> str:
 
 
 @contextlib.asynccontextmanager
-async def bench(database_url: str, **overrides: Any) -> AsyncIterator[Bench]:
+async def bench(database_url: str, *, clock: Clock | None = None, **overrides: Any) -> AsyncIterator[Bench]:
     """A running system with station CS1 (three EVSEs) and RFID tokens; ``overrides`` are settings, merged in."""
     values: dict[str, Any] = {
         "database_url": database_url,
@@ -199,7 +200,7 @@ async def bench(database_url: str, **overrides: Any) -> AsyncIterator[Bench]:
         values[section] = values.get(section, {}) | value if isinstance(value, dict) else value
     with tempfile.TemporaryDirectory(prefix="tapvolt-files-") as folder:
         values["files"] = {"folder": folder} | values.get("files", {})
-        async with running(load_settings(None, **values)) as app, ClientSession() as http:
+        async with running(load_settings(None, **values), clock=clock) as app, ClientSession() as http:
             _, token = await create_token(app.engine, "test", Role.ADMIN, datetime.now(UTC))
             made = Bench(app, http, token)
             try:
