@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import ClientSession
-from ocpp.messages import MessageType, get_validator
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
@@ -21,7 +20,7 @@ from csms.app import App, running
 from csms.settings import load_settings
 from csms.web.api.access import Role, create_token
 from sessions.clock import Clock
-from tests.wire.station import _SILENT, Station, basic
+from tests.wire.station import _SILENT, OPEN_S, Station, assert_valid_answer, assert_valid_call, basic
 
 PATIENCE_S = 30.0
 PASSWORD = "sixteen-characters"
@@ -129,6 +128,7 @@ class Bench:
                 additional_headers={"Authorization": basic(station_id, password)} if password else None,
                 compression=None,
                 max_size=None,
+                open_timeout=OPEN_S,
                 logger=_SILENT,
                 proxy=None,
             )
@@ -143,15 +143,14 @@ class Bench:
         """A station's CALL; the payload of its CALLRESULT, judged by the `ocpp` package's own schema."""
         answer = await station.ask(action, payload)
         assert answer[0] == 3, f"{action} was refused: {answer}"
-        version = station.version.removeprefix("ocpp")
-        get_validator(MessageType.CallResult, action, version).validate(answer[2])
+        assert_valid_answer(station.version, action, answer[2])
         return answer[2]
 
     async def expect(self, station: Station, action: str) -> list[Any]:
         """The system's next CALL, which must be ``action`` and valid."""
         call = await station.next_call()
         assert call[2] == action, f"{call[2]} came instead of {action}: {call[3]}"
-        get_validator(MessageType.Call, action, station.version.removeprefix("ocpp")).validate(call[3])
+        assert_valid_call(station.version, action, call[3])
         return call
 
     async def close(self) -> None:

@@ -99,6 +99,7 @@ class Act:
                 reconnect_first_s=0.05,
                 reconnect_most_s=0.2,
                 call_timeout_s=2.0,
+                settings={"ev_connection_timeout_s": "900"},  # by its own default it waits a fifth of a second
             )
             server.start(failpoint, log_path)
             watch = asyncio.create_task(self._restart_once(server))
