@@ -6,19 +6,16 @@ Not a thread: Hypothesis takes any use of `random` while it draws for the test's
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from tests.conformance.bench import bench
+from tests.forking import FORKING
 from tests.wire.station import Station
 
 START_S = 60.0
-
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["csms.app", "tests.api.server_process"])
 
 
 @dataclass(frozen=True)
@@ -51,8 +48,8 @@ def _run(database_url: str, line: Connection) -> None:
 @contextmanager
 def served(database_url: str) -> Iterator[Served]:
     """The bench, from start to stop; station CS1 has connected once, so its version is known."""
-    ours, theirs = _CONTEXT.Pipe()
-    process = _CONTEXT.Process(target=_run, args=(database_url, theirs), name="system", daemon=True)
+    ours, theirs = FORKING.Pipe()
+    process = FORKING.Process(target=_run, args=(database_url, theirs), name="system", daemon=True)
     process.start()
     theirs.close()  # so that its death is the end of the line
     try:
