@@ -62,7 +62,8 @@ async def _may_change_owner(connection: AsyncConnection, station_id: str, owner_
     if serials:
         listed = ", ".join(serials[:5])
         raise PlacementRefusedError(
-            f"Terminals of another owner serve this station ({listed}): let them serve others, or change their owner, first."
+            f"Terminals of another owner serve this station ({listed}): "
+            "let them serve others, or change their owner, first."
         )
 
 
@@ -109,6 +110,6 @@ async def _may_cost(connection: AsyncConnection, station_id: str, evse_id: int, 
     other = (await connection.execute(query)).first()
     if other is not None:
         raise PlacementRefusedError(
-            f"This tariff is in {currency}, and terminal {other.serial}, which serves this EVSE, takes {other.currency}: "
-            "a card can only be charged in one currency."
+            f"This tariff is in {currency}, and terminal {other.serial}, which serves this EVSE, takes "
+            f"{other.currency}: a card can only be charged in one currency."
         )

@@ -135,7 +135,9 @@ async def edit_station(call: ApiCall) -> StationWithEvses:
     """Decide about a station: owner, site, admission, security profile, logging.
 
     A station that changes its owner leaves the old one's site, and its EVSEs the old one's tariffs: give it new ones.
-    It cannot while a charge is open or a terminal of somebody else's serves it. A station that waits is asked to boot again when it is accepted; one that is refused is hung up on; one that is held
+    It cannot while a charge is open or a terminal of somebody else's serves it.
+
+    A station that waits is asked to boot again when it is accepted; one that is refused is hung up on; one that is held
     waits from its next connection. A security profile takes effect with its next connection.
     """
     before = await require_station(call)
@@ -171,7 +173,7 @@ async def edit_station(call: ApiCall) -> StationWithEvses:
 async def edit_evse(call: ApiCall) -> StationWithEvses:
     """Decide about an EVSE: tariff, label, maximum power. One that the station has not reported yet is entered.
 
-    Charges that run keep the tariff they began with; a terminal is armed anew with the new one.
+    Charges that run keep the tariff they began with; a terminal shows the new one when it is armed next.
     """
     await require_station(call)
     if call.path["evse_id"] == 0:
