@@ -231,7 +231,8 @@ async def list_session_facts(call: ApiCall) -> Page[FactShown]:
 @resource.get("/sessions/{session_id}/receipt", ReceiptShown, owners=True)
 async def get_receipt(call: ApiCall) -> ReceiptShown:
     """Show a session's receipt, as it was issued."""
-    query = select(t.receipts.c.document).where(t.receipts.c.session_id == call.path["session_id"])
+    r = t.receipts.c
+    query = select(r.document).where(r.session_id == call.path["session_id"]).order_by(r.number).limit(1)
     async with reading(call.api.engine) as connection:
         document = (await connection.execute(query)).scalar()
     if document is None:

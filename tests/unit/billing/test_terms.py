@@ -63,6 +63,12 @@ def test_terms_come_back_as_they_were_written(
     assert terms_from_json(terms_to_json(terms)) == terms
 
 
+def test_fixed_amounts_hold_in_the_owners_own_currency_alone() -> None:
+    terms = Terms(fee_fixed_minor=150, fee_percent=Decimal(2), facilitation_fee_minor=75, minimum_payout_minor=500)
+    assert terms.in_currency("NOK", "NOK") == terms
+    assert terms.in_currency("NOK", "EUR") == Terms(fee_percent=Decimal(2))
+
+
 def test_terms_that_were_never_set_take_nothing() -> None:
     assert terms_from_json("{}") == Terms()
     assert Terms().fee_minor(10_000, "NOK") == 0
