@@ -8,7 +8,7 @@ the totals.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -192,6 +192,10 @@ def reported(row: Any, owner: Owner) -> ReportedSession:
     )
 
 
+def _all(rows: Sequence[Any], owner: Owner) -> list[ReportedSession]:
+    return [reported(row, owner) for row in rows]
+
+
 async def count(engine: AsyncEngine, wanted: ReportWanted) -> int:
     """How many sessions the report has."""
     async with reading(engine) as connection:
@@ -209,7 +213,7 @@ async def chunks(
         async with reading(engine) as connection:
             rows = (await connection.execute(one)).all()
         if rows:  # reading states costs more than fetching them: the loop is not to wait for it
-            yield await asyncio.to_thread(lambda found=rows: [reported(row, owner) for row in found])
+            yield await asyncio.to_thread(_all, rows, owner)
         if len(rows) < size:
             return
         after = tuple_(*(literal(getattr(rows[-1], str(key.key)), key.type) for key in KEYS))

@@ -136,19 +136,16 @@ def checked(owner: Owner) -> Owner:
     if owner.language not in LANGUAGES:
         raise OwnerRefusedError(f"Receipts and letters are written in {' and '.join(LANGUAGES)} only.", "language")
     require_zone(owner.time_zone)
-    company = "organisation_number"
-    if owner.owner_id == PLATFORM:  # as the settings have them, whatever they are
-        numbers = {company: owner.organisation_number, "vat_number": owner.vat_number}
-    else:
-        numbers = {
-            company: _refuse(company, organisation_number, owner.country, owner.organisation_number),
-            "vat_number": _refuse("vat_number", vat_number, owner.country, owner.vat_number),
-        }
+    company, vat = owner.organisation_number, owner.vat_number
+    if owner.owner_id != PLATFORM:  # the settings' are taken as they are
+        company = _refuse("organisation_number", organisation_number, owner.country, company)
+        vat = _refuse("vat_number", vat_number, owner.country, vat)
     if owner.bic and not owner.iban:
         raise OwnerRefusedError("A BIC alone pays nobody: give the IBAN too.", "iban")
     return replace(
         owner,
-        **numbers,
+        organisation_number=company,
+        vat_number=vat,
         iban=_refuse("iban", checked_iban, owner.iban) if owner.iban else None,
         bic=_refuse("bic", checked_bic, owner.bic) if owner.bic else None,
     )
@@ -225,7 +222,8 @@ async def change(connection: AsyncConnection, owner: Owner, changes: Mapping[str
     if owner.owner_id == PLATFORM and "state" in changes:
         raise OwnerRefusedError("The platform cannot be closed: it runs this system.")
     new = checked(replace(owner, **changes, revision=owner.revision + 1))
-    if (new.country, new.organisation_number) != (owner.country, owner.organisation_number):
+    company = (new.country, new.organisation_number) != (owner.country, owner.organisation_number)
+    if company or (new.state is OwnerState.ACTIVE and owner.state is OwnerState.CLOSED):
         await counter(connection, "owners")
         await _only_one(connection, new)
     if new.currency != owner.currency:
