@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from billing.ledger import PLATFORM
 from billing.tariff_json import tariff_to_json
 from csms.ocpp.credentials import hash_password, verify_password
-from csms.settings import Settings, StationSettings, evse_name
+from csms.settings import Settings, SettingsError, StationSettings, evse_name
 from sessions.directory import Admission
 from sessions.rows import insert_for, upsert
 from storage import owner_schema
@@ -35,6 +35,7 @@ async def provision(engine: AsyncEngine, settings: Settings, now: datetime) -> N
         }
         await upsert(connection, t.issuers, ["issuer_id"], [issuer])
         await _platform(connection, settings, now)
+        await _names_of_others(connection, settings)
         tariffs = [
             {"tariff_id": s.tariff_id, "body": orjson.dumps(tariff_to_json(s.tariff())).decode()}
             for s in settings.tariffs
@@ -61,6 +62,9 @@ async def provision(engine: AsyncEngine, settings: Settings, now: datetime) -> N
             for s in settings.stations
             for e in s.evses
         ]
+        others = {name for name, row in stored.items() if row.owner_id != PLATFORM}
+        theirs = [{k: v for k, v in row.items() if k != "tariff_id"} for row in evses if row["station_id"] in others]
+        evses = [row for row in evses if row["station_id"] not in others]
         terminals = [
             {"serial": s.serial, "family": s.family, "currency": s.currency, "language": s.language}
             for s in settings.terminals
@@ -75,6 +79,7 @@ async def provision(engine: AsyncEngine, settings: Settings, now: datetime) -> N
             (t.tariffs, ["tariff_id"], tariffs),
             (t.stations, ["station_id"], stations),
             (t.evses, ["station_id", "evse_id"], evses),
+            (t.evses, ["station_id", "evse_id"], theirs),  # a station that was given away has its new owner's tariffs
             (t.terminals, ["serial"], terminals),
             (t.id_tokens, ["id_token"], tokens),
         ):
@@ -84,6 +89,16 @@ async def provision(engine: AsyncEngine, settings: Settings, now: datetime) -> N
             serials = [row["serial"] for row in terminals]
             await connection.execute(delete(t.terminal_evses).where(t.terminal_evses.c.serial.in_(serials)))
             await connection.execute(t.terminal_evses.insert(), served)
+
+
+async def _names_of_others(connection: AsyncConnection, settings: Settings) -> None:
+    """A tariff's name stands for one content for ever: an owner's is not overwritten. Raises `SettingsError`."""
+    c = t.tariffs.c
+    named = [tariff.tariff_id for tariff in settings.tariffs]
+    query = select(c.tariff_id).where(c.tariff_id.in_(named), c.owner_id != PLATFORM).order_by(c.tariff_id)
+    taken = list((await connection.execute(query)).scalars())
+    if taken:
+        raise SettingsError("\n".join(f"tariffs: {name!r} is a site owner's; name yours otherwise." for name in taken))
 
 
 async def _platform(connection: AsyncConnection, settings: Settings, now: datetime) -> None:
@@ -112,7 +127,9 @@ async def _platform(connection: AsyncConnection, settings: Settings, now: dateti
 async def _stored(engine: AsyncEngine) -> dict[str, Any]:
     """What provisioning has to mind of the stations that are known, by identity."""
     c = t.stations.c
-    query = select(c.station_id, c.password_hash, c.password_configured, c.password_pending, c.security_profile)
+    query = select(
+        c.station_id, c.owner_id, c.password_hash, c.password_configured, c.password_pending, c.security_profile
+    )
     async with reading(engine) as connection:
         return {row.station_id: row for row in await connection.execute(query)}
 

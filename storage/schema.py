@@ -72,6 +72,7 @@ sessions = Table(
     Index("ix_sessions_station_token", "station_id", "id_token"),
     Index("ix_sessions_payment_ref", "payment_ref"),
     Index("ix_sessions_owner_id_opened_at", "owner_id", "opened_at"),
+    Index("ix_sessions_owner_id_closed_at", "owner_id", "closed_at", "session_id"),
 )
 
 ledger = Table(

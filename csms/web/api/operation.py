@@ -372,16 +372,17 @@ async def _carry_out(
         raise Problem(403, f"This needs the role {operation.role.value!r}; this token has {caller.role.value!r}.")
     if caller.owner_id is not None and not operation.owners:
         raise Problem(403, "This is for the platform's own people; this token is a site owner's.")
+    path = {name: _path_value(name, request.match_info[name]) for name in operation.parameters}
+    await _only_mine(api, caller, path)
     call = ApiCall(
         api=api,
         caller=caller,
-        path={name: _path_value(name, request.match_info[name]) for name in operation.parameters},
+        path=path,
         query=_query(operation, request),
         body=_body(operation, raw_body),
         if_match=request.headers.get("If-Match"),
         request=request,
     )
-    await _only_mine(call)
     result = await operation.handler(call)
     if isinstance(result, web.StreamResponse):
         return result
@@ -392,14 +393,17 @@ async def _carry_out(
     return web.Response(status=reply.status, body=body, content_type="application/json", headers=dict(reply.headers))
 
 
-async def _only_mine(call: ApiCall) -> None:
-    """An owner's user names nothing in a path that is not that owner's: it is as if it were not there."""
-    if call.owner_id is None:
+async def _only_mine(api: Api, caller: Caller, path: Mapping[str, Any]) -> None:
+    """An owner's user names nothing in a path that is not that owner's: it is as if it were not there.
+
+    Before query and body are looked at, so that no refusal of theirs tells that it is.
+    """
+    if caller.owner_id is None:
         return
-    async with reading(call.api.engine) as connection:
-        for name, value in call.path.items():
-            if name in OWNED:
-                call.require_mine(await OWNED[name](connection, value))
+    async with reading(api.engine) as connection:
+        for name, value in path.items():
+            if name in OWNED and await OWNED[name](connection, value) != caller.owner_id:
+                raise nothing_of_yours()
 
 
 def nothing_of_yours() -> Problem:

@@ -26,6 +26,7 @@ def upgrade() -> None:
         sessions.add_column(_text("account_id", 40, ""))
         sessions.add_column(_text("way", 12, "card"))
     op.create_index("ix_sessions_owner_id_opened_at", "sessions", ["owner_id", "opened_at"])
+    op.create_index("ix_sessions_owner_id_closed_at", "sessions", ["owner_id", "closed_at", "session_id"])
     op.execute("UPDATE sessions SET way = 'rfid' WHERE origin IN ('rfid', 'unauthorised')")
     op.execute("UPDATE sessions SET way = 'app' WHERE origin = 'operator'")
     with op.batch_alter_table("ledger") as ledger:
