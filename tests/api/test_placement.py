@@ -105,7 +105,7 @@ async def test_an_evse_costs_what_a_tariff_of_its_owner_says(bench: Bench) -> No
         problem = await bench.api("PATCH", "/stations/CS1/evses/1", {"tariff_id": tariff_id}, status=409)
         assert says in problem["detail"]
     station = await bench.api("PATCH", "/stations/CS1/evses/1", {"tariff_id": "NIGHT", "label": "Bay 1"})
-    assert [(e["evse_id"], e["tariff_id"], e["label"]) for e in station["evses"]][0] == (1, "NIGHT", "Bay 1")
+    assert next((e["evse_id"], e["tariff_id"], e["label"]) for e in station["evses"]) == (1, "NIGHT", "Bay 1")
     station = await bench.api("PATCH", "/stations/CS1/evses/1", {"max_power_w": 22_000})
     assert (station["evses"][0]["tariff_id"], station["evses"][0]["max_power_w"]) == ("NIGHT", 22_000)
     station = await bench.api("PATCH", "/stations/CS1/evses/9", {"tariff_id": "NIGHT"})
