@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.ledger import PLATFORM
@@ -228,17 +228,17 @@ async def evse_problems(
     connection: AsyncConnection, evses: Sequence[tuple[str, int]], owner_id: str, currency: str
 ) -> list[str]:
     """Why an owner's terminal of this currency cannot serve these EVSEs."""
-    problems = []
-    if len(set(evses)) < len(evses):
-        problems.append("An EVSE is named twice.")
+    if not evses:
+        return []
+    problems = ["An EVSE is named twice."] if len(set(evses)) < len(evses) else []
     e, stations = s.evses.c, s.stations.c
     query = (
-        select(e.station_id, e.evse_id, e.tariff_id, stations.owner_id, s.tariffs.c.body)
+        select(e.station_id, e.evse_id, stations.owner_id, s.tariffs.c.body)
         .join(s.stations, stations.station_id == e.station_id)
         .outerjoin(s.tariffs, s.tariffs.c.tariff_id == e.tariff_id)
-        .where(or_(*(((e.station_id == station) & (e.evse_id == evse)) for station, evse in evses)))
+        .where(or_(*(and_(e.station_id == station_id, e.evse_id == evse_id) for station_id, evse_id in evses)))
     )
-    found = {(row.station_id, row.evse_id): row for row in (await connection.execute(query)).all()} if evses else {}
+    found = {(row.station_id, row.evse_id): row for row in await connection.execute(query)}
     for station_id, evse_id in evses:
         row = found.get((station_id, evse_id))
         if row is None or row.owner_id != owner_id:

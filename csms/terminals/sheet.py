@@ -21,7 +21,7 @@ from billing.pan import contains_pan
 
 #: So many bytes a sheet may have, so many when unpacked, so many rows and so many characters a cell.
 MOST_BYTES = 4 * 1024 * 1024
-_MOST_UNPACKED = 64 * 1024 * 1024
+_MOST_UNPACKED = 32 * 1024 * 1024
 MOST_ROWS = 5000
 _MOST_COLUMNS = 64
 _MOST_IN_A_CELL = 400
