@@ -163,6 +163,8 @@ class App:
             link_lifetime=timedelta(hours=settings.files.link_lifetime_h),
             now=self.clock.now,
             public_url=self.public_url,
+            serial_patterns=settings.inventory.serial_patterns,
+            licence_grace_days=settings.licences.grace_days,
         )
         self.outbox = Outbox(self.engine, self.clock, node=settings.node, do=doers, lane_of=doers.lane)
         self.service.on_commands = self.outbox.take

@@ -17,9 +17,12 @@ from billing.ledger import PLATFORM
 from billing.tariff_json import tariff_to_json
 from csms.ocpp.credentials import hash_password, verify_password
 from csms.settings import Settings, SettingsError, StationSettings, evse_name
+from csms.terminals.inventory import State, record
+from csms.terminals.registration import Origin
 from sessions.directory import Admission
+from sessions.families import fold_serial
 from sessions.rows import insert_for, upsert
-from storage import owner_schema
+from storage import owner_schema, terminal_schema
 from storage import schema as t
 from storage.engine import reading, writing
 
@@ -74,6 +77,7 @@ async def provision(engine: AsyncEngine, settings: Settings, now: datetime) -> N
             for s in settings.terminals
             for n, place in enumerate(s.evses)
         ]
+        await _require_own(connection, terminals)
         tokens = [{"status": s.status.value} | s.model_dump(exclude={"status"}) for s in settings.id_tokens]
         for table, key, rows in (
             (t.tariffs, ["tariff_id"], tariffs),
@@ -89,6 +93,34 @@ async def provision(engine: AsyncEngine, settings: Settings, now: datetime) -> N
             serials = [row["serial"] for row in terminals]
             await connection.execute(delete(t.terminal_evses).where(t.terminal_evses.c.serial.in_(serials)))
             await connection.execute(t.terminal_evses.insert(), served)
+            await _begin_history(connection, serials, now)
+
+
+async def _require_own(connection: AsyncConnection, terminals: list[dict[str, Any]]) -> None:
+    """Refuse what the settings and the inventory say differently. Raises `SettingsError`.
+
+    A terminal of the settings file is the operator's own: one that was registered over the API has an owner, licences
+    and an onboarding of its own, and no start of the system may take it from them.
+    """
+    c = t.terminals.c
+    folded = {fold_serial(row["serial"]): row["serial"] for row in terminals}
+    for row in await connection.execute(select(c.serial, c.origin)):
+        named = folded.get(fold_serial(row.serial))
+        if named is not None and (row.origin != Origin.SETTINGS.value or row.serial != named):
+            raise SettingsError(
+                f"terminals: {named!r} is in the inventory already, entered as {row.serial!r} over the API or by an "
+                "earlier settings file: take it out of the settings file, or write it the same way."
+            )
+
+
+async def _begin_history(connection: AsyncConnection, serials: list[str], now: datetime) -> None:
+    """Enter the settings' terminals into the inventory, once each."""
+    m = terminal_schema.terminal_moves.c
+    entered = set((await connection.execute(select(m.serial).where(m.serial.in_(serials)))).scalars())
+    for serial in serials:
+        if serial not in entered:
+            reason = "named in the settings file"
+            await record(connection, serial, None, State.LIVE, by="settings file", reason=reason, now=now)
 
 
 async def _names_of_others(connection: AsyncConnection, settings: Settings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -31,7 +31,8 @@ from sessions.service import Service
 class Api:
     """What operations work with.
 
-    ``now``: the clock; ``public_url``: how the outside reaches this system; ``link_lifetime``: of stations' file links.
+    ``now``: the clock; ``public_url``: how the outside reaches this system; ``link_lifetime``: of stations' file links;
+    ``serial_patterns``: of terminals, by family, instead of the built-in ones.
     """
 
     engine: AsyncEngine
@@ -44,6 +45,8 @@ class Api:
     link_lifetime: timedelta
     now: Callable[[], datetime]
     public_url: str
+    serial_patterns: Mapping[str, str]
+    licence_grace_days: int
 
     def routes(self) -> Sequence[web.RouteDef]:
         """Every operation, and the document that describes them."""

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, TypeA
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from billing.pan import contains_pan
 from csms.web.api import audit
 from csms.web.api.access import Caller, Role, who
 from csms.web.api.problem import Problem, invalid
@@ -140,6 +141,16 @@ def _in_utc(at: datetime) -> datetime:
 
 #: A time with its zone, kept as UTC.
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+
+
+def _no_card_number(text: str) -> str:
+    if contains_pan(text):
+        raise ValueError("looks like a card number, and those are kept nowhere")
+    return text.strip()
+
+
+#: What a person writes and others read: never a card number.
+FreeText = Annotated[str, AfterValidator(_no_card_number)]
 
 
 class Body(BaseModel):
