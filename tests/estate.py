@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -79,10 +80,10 @@ def own(serial: str, **other: Any) -> Registration:
     return Registration(**values | other)
 
 
-async def enter(engine: AsyncEngine, serial: str, **other: Any) -> str:
+async def enter(engine: AsyncEngine, serial: str, patterns: Mapping[str, str] | None = None, **other: Any) -> str:
     """Register `own`; its serial number."""
     async with writing(engine) as connection:
-        return await register(connection, own(serial, **other), by="test", now=FOUNDED, patterns={})
+        return await register(connection, own(serial, **other), by="test", now=FOUNDED, patterns=patterns or {})
 
 
 async def sell(engine: AsyncEngine) -> None:
