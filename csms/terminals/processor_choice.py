@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import and_, distinct, func, select, update
+from sqlalchemy import and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.terminals import domain_transfers
@@ -84,7 +84,7 @@ async def _of_account(connection: AsyncConnection, terminal: Any, account_id: st
     if (await connection.execute(issuer)).first() is None:
         reasons.append("receipts cannot be written in the owner's name: complete the owner's name and numbers")
     e, s = t.terminal_evses.c, t.stations.c
-    served = select(distinct(s.station_id)).join(t.terminal_evses, e.station_id == s.station_id)
+    served = select(s.station_id).distinct().join(t.terminal_evses, e.station_id == s.station_id)
     others = served.where(e.serial == terminal.serial, s.owner_id != terminal.owner_id)
     found = (await connection.execute(others.order_by(s.station_id))).scalars()
     return reasons + [f"it serves station {name}, which is another owner's: nobody can sell for two" for name in found]

@@ -323,6 +323,7 @@ async def _found_there(call: ApiCall, account_id: str) -> bool:
 
 async def _shown(call: ApiCall, connection: AsyncConnection, terminal: Any) -> TerminalProcessorShown:
     platform = call.api.processors.platform
+    used = await in_use(connection, terminal)  # before the changes: an arm that is seen has made its change effective
     c = o.processor_changes
     query = select(c).where(c.c.serial == terminal.serial).order_by(c.c.change_id.desc()).limit(20)
     changes = [
@@ -330,7 +331,6 @@ async def _shown(call: ApiCall, connection: AsyncConnection, terminal: Any) -> T
         for row in await connection.execute(query)
     ]
     needed = await confirmations(connection, terminal.account_id, terminal.serial) if terminal.account_id else []
-    used = await in_use(connection, terminal)
     return TerminalProcessorShown(
         serial=terminal.serial,
         owner_id=terminal.owner_id,
