@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bridge.bridge import Bridge
 from bridge.none import NoTerminals
@@ -39,7 +40,9 @@ from csms.stations.file_store import FileStore
 from csms.stations.frame_log import FrameLog
 from csms.stations.history import close_what_a_crash_left
 from csms.stations.passwords import PasswordDoer, RotatePassword
+from csms.terminals.processors import Platform, Processors, Reachable, reseal
 from csms.terminals.rounds import MakeRound, RoundDoer, RoundTimes
+from csms.terminals.vault import Vault
 from csms.web.api.api import Api, problems
 from csms.web.health import health_routes
 from csms.web.receipts import ReceiptPages
@@ -91,6 +94,7 @@ class App:
         )
         self.stations = OcppStationPort(self.ocpp)
         self._waiters = Waiters()
+        self.processors = processors(settings, self.engine)
         self.bridge = self._bridge(settings.payter) if settings.payter else None
         terminals: TerminalPort = self.bridge.port if self.bridge else NoTerminals()
         self.built_in = built_in(
@@ -165,7 +169,10 @@ class App:
             public_url=self.public_url,
             serial_patterns=settings.inventory.serial_patterns,
             licence_grace_days=settings.licences.grace_days,
+            processors=self.processors,
         )
+        if self.bridge is not None:
+            self.api.probe, self.api.wake = self.bridge.probe, self.bridge.wake
         self.outbox = Outbox(self.engine, self.clock, node=settings.node, do=doers, lane_of=doers.lane)
         self.service.on_commands = self.outbox.take
         self._http: web.AppRunner | None = None
@@ -183,12 +190,13 @@ class App:
             card_poll_wait_s=payter.card_poll_s,
             status_poll_s=payter.status_poll_s,
         )
-        return Bridge(options, self.service, self.directory, self.clock.now)
+        return Bridge(options, self.service, self.directory, self.clock.now, self.processors)
 
     async def start(self) -> None:
         """Database first, then what writes to it, then the doors. Raises `SchemaError`, OSError."""
         await prepare_database(self)
         await provision(self.engine, self.settings, self.clock.now())
+        await reseal(self.engine, self.processors.vault)
         await close_what_a_crash_left(self.engine, self.settings.node, self.clock.now())
         await self.service.start()
         await self.frame_log.start()
@@ -284,6 +292,17 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         yield app
     finally:
         await app.stop()
+
+
+def processors(settings: Settings, engine: AsyncEngine) -> Processors:
+    """Owners' own processors, with the vault that their credentials are in."""
+    payter = settings.payter
+    return Processors(
+        engine,
+        Vault([key.get_secret_value() for key in settings.vault.keys]),
+        Reachable(hosts=settings.processors.hosts, loopback=settings.processors.loopback),
+        Platform(domain=payter.domain if payter else "platform", has_processor=bool(payter and payter.base_url)),
+    )
 
 
 def ocpp_options(settings: Settings) -> OcppOptions:

@@ -6,9 +6,10 @@ import re
 from datetime import time
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from csms.ocpp_settings import Section
+from csms.terminals.vault import HOW_TO_MAKE_A_KEY, is_key
 from sessions.families import FAMILIES
 
 
@@ -63,4 +64,38 @@ class LicenceSettings(Section):
             "How long a terminal takes cards after the end of its plan, days. Changing it holds for plans that are "
             "assigned from then on."
         ),
+    )
+
+
+class VaultSettings(Section):
+    """Keys of the vault, in which owners' credentials are kept. Without one, credentials cannot be entered."""
+
+    keys: tuple[SecretStr, ...] = Field(
+        (),
+        description=(
+            "The first one seals; the others still open what they sealed, until the next start has sealed it anew. "
+            "To change the key, put a new one in front. Lost keys mean lost credentials. Secret."
+        ),
+    )
+
+    @field_validator("keys")
+    @classmethod
+    def _keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not all(is_key(key.get_secret_value()) for key in value):
+            raise ValueError(f"must be 32 random bytes in URL-safe base64, each; {HOW_TO_MAKE_A_KEY}")
+        return value
+
+
+class ProcessorSettings(Section):
+    """Owners' own processors."""
+
+    hosts: tuple[str, ...] = Field(
+        ("mypayter.com",),
+        description=(
+            "Hosts, and with them all below, at which an own processor may be. It is reached by https alone: owners "
+            "enter addresses, and this system calls them."
+        ),
+    )
+    loopback: bool = Field(
+        False, description="Development only: http to this machine is allowed too, where a simulator plays the cloud."
     )

@@ -211,6 +211,7 @@ terminals = Table(
     Column("owner_id", String(32), nullable=False, server_default="platform"),
     # Which processor a new tap is paid through: an owner's own (processor_accounts), or "": the platform's.
     Column("account_id", String(40), nullable=False, server_default=text("''")),
+    Column("domain", String(80)),  # the MyPayter domain it sits in, where that has been found out
     # Where it is in its life (csms.terminals.inventory); only `live` ones are armed.
     Column("inventory_state", String(12), nullable=False, server_default="live"),
     # The operator's own: named in the settings file, or the platform's.

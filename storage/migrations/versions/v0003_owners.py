@@ -39,6 +39,7 @@ def upgrade() -> None:
     with op.batch_alter_table("terminals") as terminals:
         terminals.add_column(_text("owner_id", 32, "platform"))
         terminals.add_column(_text("account_id", 40, ""))
+        terminals.add_column(sa.Column("domain", sa.String(length=80), nullable=True))
         terminals.add_column(_text("inventory_state", 12, "live"))
         terminals.add_column(sa.Column("licence_exempt", sa.Boolean(), server_default=sa.text("true"), nullable=False))
         terminals.add_column(sa.Column("activated_at", UtcDateTime(), nullable=True))
