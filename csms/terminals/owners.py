@@ -26,6 +26,7 @@ from billing.ledger import PLATFORM, Account
 from billing.money import exponent, format_money
 from billing.receipt import Issuer
 from billing.terms import Terms, terms_from_json, terms_to_json
+from sessions.directory import Admission
 from sessions.rows import LIVE, counter, upsert
 from storage import owner_schema as t
 from storage import schema as s
@@ -268,12 +269,19 @@ async def _no_money_yet(connection: AsyncConnection, owner: Owner) -> None:
 
 
 async def _nothing_left(connection: AsyncConnection, owner: Owner) -> None:
-    """An owner is closed once no terminal takes cards for it and nothing is owed, either way."""
+    """An owner is closed once nothing is sold for it any more, and nothing is owed, either way."""
     terminals = s.terminals.c
     live = select(terminals.serial).where(terminals.owner_id == owner.owner_id, terminals.inventory_state == LIVE)
     serials = list((await connection.execute(live.order_by(terminals.serial).limit(5))).scalars())
     if serials:
         raise OwnerRefusedError(f"It has live terminals ({', '.join(serials)}): suspend, store or return them first.")
+    stations = s.stations.c
+    kept = select(stations.station_id).where(
+        stations.owner_id == owner.owner_id, stations.admission == Admission.ACCEPTED.value
+    )
+    names = list((await connection.execute(kept.order_by(stations.station_id).limit(5))).scalars())
+    if names:
+        raise OwnerRefusedError(f"Its stations charge ({', '.join(names)}): give them away, or refuse them, first.")
     running = select(s.sessions.c.session_id).where(s.sessions.c.owner_id == owner.owner_id, s.sessions.c.open)
     if (await connection.execute(running.limit(1))).first() is not None:
         raise OwnerRefusedError("A charge at one of its stations is not settled yet: close it when all are.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ import pytest
 from sqlalchemy import select, update
 
 from billing.ledger import Account, Entry, EntrySet, Kind
+from csms.provision import provision
 from sessions.books import Posting, post
 from storage import owner_schema, schema
 from storage.engine import reading, writing
@@ -197,7 +199,7 @@ async def test_an_owner_is_closed_once_nothing_is_left(bench: Bench) -> None:
         await connection.execute(schema.terminals.insert().values(terminal))
         owed = (Entry(Account.OWNER_SHARE, 1250, "NOK"), Entry(Account.OWNER_PAYABLE, -1250, "NOK"))
         await post(
-            connection, [Posting(set_key="k", entries=EntrySet(Kind.OWED, owed), owner_id=owner_id)], bench_now()
+            connection, [Posting(set_key="k", entries=EntrySet(Kind.OWED, owed), owner_id=owner_id)], datetime.now(UTC)
         )
     assert "live terminals (P1)" in (await edit(bench, owner, {"state": "closed"}, status=409))["detail"]
     async with writing(bench.app.engine) as connection:
@@ -206,8 +208,11 @@ async def test_an_owner_is_closed_once_nothing_is_left(bench: Bench) -> None:
     async with writing(bench.app.engine) as connection:
         back = tuple(Entry(entry.account, -entry.amount_minor, "NOK") for entry in owed)
         await post(
-            connection, [Posting(set_key="p", entries=EntrySet(Kind.OWED, back), owner_id=owner_id)], bench_now()
+            connection, [Posting(set_key="p", entries=EntrySet(Kind.OWED, back), owner_id=owner_id)], datetime.now(UTC)
         )
+    await bench.api("PATCH", "/stations/CS1", {"owner_id": owner_id})
+    assert "stations charge (CS1)" in (await edit(bench, owner, {"state": "closed"}, status=409))["detail"]
+    await bench.api("PATCH", "/stations/CS1", {"owner_id": "platform"})
     closed = await edit(bench, owner, {"state": "closed"})
     assert closed["state"] == "closed"
     site = {"owner_id": owner_id, "name": "North", "country": "NO"}
@@ -220,12 +225,6 @@ async def test_an_owner_is_closed_once_nothing_is_left(bench: Bench) -> None:
     assert "closed" in (await bench.api("PATCH", "/stations/CS1", {"owner_id": owner_id}, status=409))["detail"]
     await made(bench)  # the same company comes back
     assert "owner already" in (await edit(bench, closed, {"state": "active"}, status=422))["detail"]
-
-
-def bench_now() -> Any:
-    from datetime import UTC, datetime
-
-    return datetime.now(UTC)
 
 
 async def test_the_currency_stays_once_there_is_money_in_it(bench: Bench) -> None:
@@ -299,13 +298,11 @@ async def test_a_site_is_entered_changed_and_shows_its_stations(bench: Bench) ->
 
 async def test_owners_are_kept_over_a_restart_as_they_are(bench: Bench) -> None:
     """Provisioning says anew what the settings say of the platform, and nothing else of any owner."""
-    from csms.provision import provision
-
     await made(bench, iban=IBAN)
     platform = await bench.api("GET", "/owners/platform")
     await edit(bench, platform, {"iban": IBAN, "terms": {"fee_percent": "1"}})
     before = await rows(bench)
-    await provision(bench.app.engine, bench.app.settings, bench_now())
+    await provision(bench.app.engine, bench.app.settings, datetime.now(UTC))
     assert await rows(bench) == before
 
 

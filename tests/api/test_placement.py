@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from csms.provision import provision
 from csms.settings import SettingsError, load_settings
 from storage import schema as t
 from storage.engine import writing
-from tests.api.test_owners import bench_now, made
+from tests.api.test_owners import made
 from tests.api.test_sessions import TAG, event, rfid_charge
 from tests.conformance.bench import Bench
 
@@ -105,7 +106,7 @@ async def test_an_evse_costs_what_a_tariff_of_its_owner_says(bench: Bench) -> No
         problem = await bench.api("PATCH", "/stations/CS1/evses/1", {"tariff_id": tariff_id}, status=409)
         assert says in problem["detail"]
     station = await bench.api("PATCH", "/stations/CS1/evses/1", {"tariff_id": "NIGHT", "label": "Bay 1"})
-    assert next((e["evse_id"], e["tariff_id"], e["label"]) for e in station["evses"]) == (1, "NIGHT", "Bay 1")
+    assert station["evses"][0] | {"evse_id": 1, "tariff_id": "NIGHT", "label": "Bay 1"} == station["evses"][0]
     station = await bench.api("PATCH", "/stations/CS1/evses/1", {"max_power_w": 22_000})
     assert (station["evses"][0]["tariff_id"], station["evses"][0]["max_power_w"]) == ("NIGHT", 22_000)
     station = await bench.api("PATCH", "/stations/CS1/evses/9", {"tariff_id": "NIGHT"})
@@ -202,12 +203,12 @@ async def test_the_settings_leave_owners_tariffs_alone(bench: Bench) -> None:
     await give(bench, owner["owner_id"])
     await bench.api("PATCH", "/stations/CS1/evses/1", {"tariff_id": "NIGHT"})
     settings = bench.app.settings
-    await provision(bench.app.engine, settings, bench_now())
+    await provision(bench.app.engine, settings, datetime.now(UTC))
     evses = (await bench.api("GET", "/stations/CS1"))["evses"]
     assert [evse["tariff_id"] for evse in evses] == ["NIGHT", None, None]
     said = settings.model_dump(include={"database_url"}) | {"tariffs": [TARIFF]}
     with pytest.raises(SettingsError, match="'NIGHT' is a site owner's"):
-        await provision(bench.app.engine, load_settings(None, **said), bench_now())
+        await provision(bench.app.engine, load_settings(None, **said), datetime.now(UTC))
 
 
 async def test_an_id_token_says_who_pays_for_its_charges(bench: Bench) -> None:

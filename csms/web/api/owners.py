@@ -203,7 +203,8 @@ async def edit_owner(call: ApiCall) -> Reply:
     """Change, close or open again a site owner.
 
     Owners' own operators may change contacts and language. The platform's names come from the settings file. An owner
-    is closed once it has no live terminals, no unsettled charges, and nothing is owed; none is ever deleted.
+    is closed once it has no live terminals, no stations that charge, no unsettled charges, and nothing is owed; none is
+    ever deleted.
     """
     said: OwnerEdit = call.body
     told = set(said.model_fields_set)
