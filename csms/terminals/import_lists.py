@@ -6,23 +6,16 @@ A row that is taken enters its terminal into the inventory, as ordered. Sending 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.terminals.inventory import State
-from csms.terminals.registration import (
-    Origin,
-    Registration,
-    RegistrationRefusedError,
-    register,
-    same_serial,
-)
+from csms.terminals.registration import FOLDED, Origin, Registration, enter, look_up, problems_of
 from csms.terminals.sheet import SheetRow
 from sessions.families import family_of, fold_serial
 from storage import schema as s
@@ -69,7 +62,24 @@ async def take_list(
     """
     if len(rows) > MOST_TERMINALS:
         raise ValueError(f"A list has {MOST_TERMINALS} rows at most, not {len(rows)}.")
-    reports = [await _take(connection, row, by, now, patterns, for_owner) for row in rows]
+    wanted = {row.line: _wanted(row) for row in rows if not _row_problem(row, for_owner)}
+    known = await look_up(connection, list(wanted.values()))
+    listed = await _listed(connection, wanted.values())
+    reports, taken = list[RowReport](), list[Registration]()
+    for row in rows:
+        serial = fold_serial(row.cells["serial"])
+        one = wanted.get(row.line)
+        if one is None:
+            reports.append(RowReport(row.line, serial, Outcome.REFUSED, _row_problem(row, for_owner)))
+        elif listed.get(serial) == _told(one):
+            reports.append(RowReport(row.line, serial, Outcome.KNOWN))
+        elif problems := problems_of(one, known, patterns, for_owner):
+            reports.append(RowReport(row.line, serial, Outcome.REFUSED, " ".join(problems)))
+        else:
+            reports.append(RowReport(row.line, serial, Outcome.ENTERED))
+            known.add(one)
+            taken.append(one)
+    await enter(connection, taken, known, by=by, now=now, reason=f"import list {name}")
     list_id = f"iml_{secrets.token_hex(6)}"
     counts = {outcome.value: sum(report.outcome is outcome for report in reports) for outcome in Outcome}
     values = {"list_id": list_id, "name": name, "sha256": sha256, "owner_id": for_owner}
@@ -85,24 +95,21 @@ async def take_list(
     return list_id
 
 
-async def _take(
-    connection: AsyncConnection,
-    row: SheetRow,
-    by: str,
-    now: datetime,
-    patterns: Mapping[str, str],
-    for_owner: str | None,
-) -> RowReport:
-    cells = row.cells
-    serial = fold_serial(cells["serial"])
+def _row_problem(row: SheetRow, for_owner: str | None) -> str:
+    """What keeps a row from being looked at."""
     if row.problems:
-        return RowReport(row.line, serial, Outcome.REFUSED, "; ".join(row.problems))
-    if not cells["supplier_order"]:
-        return RowReport(row.line, serial, Outcome.REFUSED, "The supplier's order is missing.")
-    if for_owner is not None and cells["owner_id"] != for_owner:
-        return RowReport(row.line, serial, Outcome.REFUSED, "There is no such owner: enter the owner first.")
-    wanted = Registration(
-        serial=serial,
+        return "; ".join(row.problems)
+    if not row.cells["supplier_order"]:
+        return "The supplier's order is missing."
+    if for_owner is not None and row.cells["owner_id"] != for_owner:
+        return "There is no such owner: enter the owner first."
+    return ""
+
+
+def _wanted(row: SheetRow) -> Registration:
+    cells = row.cells
+    return Registration(
+        serial=cells["serial"],
         family=cells["family"],
         owner_id=cells["owner_id"],
         currency=cells["currency"].upper(),
@@ -112,36 +119,25 @@ async def _take(
         origin=Origin.INTEGRATED,
         state=State.ORDERED,
     )
-    if await _is_known(connection, wanted):
-        return RowReport(row.line, serial, Outcome.KNOWN)
-    try:
-        async with connection.begin_nested():
-            reason = f"import list, order {wanted.supplier_order}"
-            await register(connection, wanted, by=by, now=now, patterns=patterns, for_owner=for_owner, reason=reason)
-    except RegistrationRefusedError as refused:
-        return RowReport(row.line, serial, Outcome.REFUSED, str(refused))
-    except IntegrityError:
-        return RowReport(row.line, serial, Outcome.REFUSED, "Somebody entered this terminal or SIM card meanwhile.")
-    return RowReport(row.line, serial, Outcome.ENTERED)
 
 
-async def _is_known(connection: AsyncConnection, wanted: Registration) -> bool:
-    """Whether the terminal is in the inventory exactly as the row says."""
-    found = (await connection.execute(select(s.terminals).where(same_serial(wanted.serial)))).first()
-    return found is not None and (
-        found.family,
-        found.owner_id,
-        found.currency,
-        found.station_serial,
-        found.sim_serial or "",
-        found.supplier_order,
-        found.origin,
-    ) == (
+async def _listed(connection: AsyncConnection, wanted: Iterable[Registration]) -> dict[str, tuple[str, ...]]:
+    """Of the integrated terminals among these, what their lists told; by folded serial number."""
+    serials = {fold_serial(one.serial) for one in wanted}
+    query = select(s.terminals).where(FOLDED.in_(serials), s.terminals.c.origin == Origin.INTEGRATED.value)
+    names = ("family", "owner_id", "currency", "station_serial", "sim_serial", "supplier_order")
+    return {
+        fold_serial(row.serial): tuple(getattr(row, name) or "" for name in names)
+        for row in await connection.execute(query)
+    }
+
+
+def _told(wanted: Registration) -> tuple[str, ...]:
+    return (
         family_of(wanted.family).name,
         wanted.owner_id,
         wanted.currency,
         wanted.station_serial.strip(),
         fold_serial(wanted.sim_serial),
         wanted.supplier_order,
-        Origin.INTEGRATED.value,
     )

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.ledger import PLATFORM
@@ -25,6 +25,8 @@ from storage import schema as s
 from storage import terminal_schema as t
 from storage.owner_schema import owners, sites
 
+#: A terminal's serial number, folded as `fold_serial` does: the settings file may have written it otherwise.
+FOLDED = func.upper(func.replace(s.terminals.c.serial, " ", ""))
 LANGUAGES = ("en", "nb")  # what terminals can speak (bridge.texts)
 _SERIAL = re.compile(r"[A-Z0-9._-]{1,40}")
 _STATION_SERIAL = re.compile(r"[!-~](?:[ -~]{0,58}[!-~])?")
@@ -72,6 +74,45 @@ class RegistrationRefusedError(Exception):
         self.reasons = tuple(reasons)
 
 
+@dataclass(slots=True)
+class Known:
+    """What the database knows of the things that some registrations name.
+
+    ``serials`` by folded serial number and ``sims`` by ICCID: (the terminal's serial, its owner). ``owners``: their
+    currency and language. ``sites``: whose each is. ``evses``: whose each is, and the currency of its price.
+    """
+
+    serials: dict[str, tuple[str, str]]
+    sims: dict[str, tuple[str, str]]
+    owners: dict[str, tuple[str, str]]
+    sites: dict[str, str]
+    evses: dict[tuple[str, int], tuple[str, str | None]]
+
+    def add(self, wanted: Registration) -> None:
+        """Remember a terminal that is entered from now on."""
+        serial, sim = fold_serial(wanted.serial), fold_serial(wanted.sim_serial)
+        self.serials[serial] = serial, wanted.owner_id
+        if sim:
+            self.sims[sim] = serial, wanted.owner_id
+
+
+async def look_up(connection: AsyncConnection, wanted: Sequence[Registration]) -> Known:
+    """Read what these registrations name: a query a kind, however many they are."""
+    c, o = s.terminals.c, owners.c
+    serials = {fold_serial(one.serial) for one in wanted}
+    sims = {fold_serial(one.sim_serial) for one in wanted}
+    query = select(c.serial, c.sim_serial, c.owner_id).where(or_(FOLDED.in_(serials), c.sim_serial.in_(sims)))
+    terminals = (await connection.execute(query)).all()
+    their = select(o.owner_id, o.currency, o.language).where(o.owner_id.in_({one.owner_id for one in wanted}))
+    return Known(
+        serials={fold_serial(row.serial): (row.serial, row.owner_id) for row in terminals},
+        sims={row.sim_serial: (row.serial, row.owner_id) for row in terminals if row.sim_serial},
+        owners={row.owner_id: (row.currency, row.language) for row in await connection.execute(their)},
+        sites=await _sites(connection, {one.site_id for one in wanted if one.site_id is not None}),
+        evses=await _evses(connection, {evse for one in wanted for evse in one.evses}),
+    )
+
+
 async def register(
     connection: AsyncConnection,
     wanted: Registration,
@@ -88,47 +129,67 @@ async def register(
     is told of refusals and must not learn what others have; None for the platform's people. Raises
     `RegistrationRefusedError`.
     """
+    known = await look_up(connection, [wanted])
+    problems = problems_of(wanted, known, patterns, for_owner)
+    if problems:
+        raise RegistrationRefusedError(problems)
+    await enter(connection, [wanted], known, by=by, now=now, reason=reason)
+    return fold_serial(wanted.serial)
+
+
+def problems_of(wanted: Registration, known: Known, patterns: Mapping[str, str], for_owner: str | None) -> list[str]:
+    """Why a terminal is not entered, a sentence each; see `register`. Pure."""
     serial, sim = fold_serial(wanted.serial), fold_serial(wanted.sim_serial)
-    family = family_of(wanted.family)
     problems = [
         *_family_problems(wanted.family, serial, patterns),
         *sim_problems(sim),
         *station_serial_problems(wanted.station_serial),
         *_paper_problems(wanted),
+        *_duplicate("terminal", known.serials.get(serial), wanted.owner_id, for_owner),
+        *_duplicate("SIM card", known.sims.get(sim), wanted.owner_id, for_owner),
     ]
-    problems += await _duplicates(connection, serial, sim, wanted.owner_id, for_owner)
-    owner = (await connection.execute(select(owners).where(owners.c.owner_id == wanted.owner_id))).first()
+    owner = known.owners.get(wanted.owner_id)
     if owner is None:
-        problems.append("There is no such owner: enter the owner first.")
-        raise RegistrationRefusedError(problems)
-    problems += _currency_problems(wanted.currency, owner.currency)
-    problems += await site_problems(connection, wanted.site_id, wanted.owner_id)
-    problems += await evse_problems(connection, wanted.evses, wanted.owner_id, wanted.currency)
-    if problems:
-        raise RegistrationRefusedError(problems)
-    spoken = wanted.language or owner.language
-    await connection.execute(
-        s.terminals.insert().values(
-            serial=serial,
-            family=family.name,
-            currency=wanted.currency,
-            language=spoken if spoken in LANGUAGES else LANGUAGES[0],
-            owner_id=wanted.owner_id,
-            inventory_state=wanted.state.value,
-            licence_exempt=wanted.owner_id == PLATFORM,  # the operator sells itself no licences
-            origin=wanted.origin.value,
-            station_serial=wanted.station_serial.strip(),
-            sim_serial=sim or None,
-            supplier_order=wanted.supplier_order,
-            distributor=wanted.distributor,
-            purchase_reference=wanted.purchase_reference,
-            site_id=wanted.site_id,
-            place=wanted.place,
-        )
-    )
-    await serve(connection, serial, wanted.evses)
-    await record(connection, serial, None, wanted.state, by=by, reason=reason, now=now, place=wanted.place)
-    return serial
+        return [*problems, "There is no such owner: enter the owner first."]
+    problems += _currency_problems(wanted.currency, owner[0])
+    problems += _site_problems(wanted.site_id, wanted.owner_id, known.sites)
+    problems += _evse_problems(wanted.evses, wanted.owner_id, wanted.currency, known.evses)
+    return problems
+
+
+async def enter(
+    connection: AsyncConnection, wanted: Sequence[Registration], known: Known, *, by: str, now: datetime, reason: str
+) -> None:
+    """Write terminals that have no problems, and the beginning of their histories."""
+    rows = [_row(one, known.owners[one.owner_id][1]) for one in wanted]
+    if not rows:
+        return
+    await connection.execute(s.terminals.insert(), rows)
+    for one, row in zip(wanted, rows, strict=True):
+        if one.evses:
+            await serve(connection, row["serial"], one.evses)
+        await record(connection, row["serial"], None, one.state, by=by, reason=reason, now=now, place=one.place)
+
+
+def _row(wanted: Registration, owners_language: str) -> dict[str, Any]:
+    spoken = wanted.language or owners_language
+    return {
+        "serial": fold_serial(wanted.serial),
+        "family": family_of(wanted.family).name,
+        "currency": wanted.currency,
+        "language": spoken if spoken in LANGUAGES else LANGUAGES[0],
+        "owner_id": wanted.owner_id,
+        "inventory_state": wanted.state.value,
+        "licence_exempt": wanted.owner_id == PLATFORM,  # the operator sells itself no licences
+        "origin": wanted.origin.value,
+        "station_serial": wanted.station_serial.strip(),
+        "sim_serial": fold_serial(wanted.sim_serial) or None,
+        "supplier_order": wanted.supplier_order,
+        "distributor": wanted.distributor,
+        "purchase_reference": wanted.purchase_reference,
+        "site_id": wanted.site_id,
+        "place": wanted.place,
+    }
 
 
 async def serve(connection: AsyncConnection, serial: str, evses: Sequence[tuple[str, int]]) -> None:
@@ -193,62 +254,77 @@ def _currency_problems(currency: str, owners_currency: str) -> list[str]:
     return []
 
 
-async def _duplicates(
-    connection: AsyncConnection, serial: str, sim: str, owner_id: str, for_owner: str | None
-) -> list[str]:
-    problems = []
-    for what, condition in (("terminal", same_serial(serial)), ("SIM card", s.terminals.c.sim_serial == sim)):
-        found = (await connection.execute(select(s.terminals).where(condition))).first()
-        if found is None:
-            continue
-        if found.owner_id == owner_id:
-            problems.append(f"This {what} is in the inventory already: terminal {found.serial}.")
-        elif for_owner is None:
-            problems.append(f"This {what} is in the inventory already, of owner {found.owner_id}.")
-        else:
-            problems.append(f"This {what} is registered already. If it is yours, ask the platform to look into it.")
-    return problems
-
-
-def same_serial(serial: str) -> ColumnElement[bool]:
-    """The terminal of a folded serial number, however the settings file wrote it."""
-    return func.upper(func.replace(s.terminals.c.serial, " ", "")) == serial
+def _duplicate(what: str, found: tuple[str, str] | None, owner_id: str, for_owner: str | None) -> list[str]:
+    if found is None:
+        return []
+    serial, its_owner = found
+    if its_owner == owner_id:
+        return [f"This {what} is in the inventory already: terminal {serial}."]
+    if for_owner is None:
+        return [f"This {what} is in the inventory already, of owner {its_owner}."]
+    return [f"This {what} is registered already. If it is yours, ask the platform to look into it."]
 
 
 async def site_problems(connection: AsyncConnection, site_id: str | None, owner_id: str) -> list[str]:
     """What is wrong with a site as this owner's terminal's."""
-    if site_id is None:
+    return _site_problems(site_id, owner_id, await _sites(connection, {site_id} if site_id is not None else set()))
+
+
+def _site_problems(site_id: str | None, owner_id: str, known: Mapping[str, str]) -> list[str]:
+    if site_id is None or known.get(site_id) == owner_id:
         return []
-    query = select(sites.c.owner_id).where(sites.c.site_id == site_id)
-    mine = (await connection.execute(query)).scalar() == owner_id
-    return [] if mine else [f"The owner has no site {site_id!r}: enter it first, or leave it out."]
+    return [f"The owner has no site {site_id!r}: enter it first, or leave it out."]
+
+
+async def _sites(connection: AsyncConnection, site_ids: set[str]) -> dict[str, str]:
+    if not site_ids:
+        return {}
+    query = select(sites.c.site_id, sites.c.owner_id).where(sites.c.site_id.in_(site_ids))
+    return {row.site_id: row.owner_id for row in await connection.execute(query)}
 
 
 async def evse_problems(
     connection: AsyncConnection, evses: Sequence[tuple[str, int]], owner_id: str, currency: str
 ) -> list[str]:
     """Why an owner's terminal of this currency cannot serve these EVSEs."""
-    if not evses:
-        return []
+    return _evse_problems(evses, owner_id, currency, await _evses(connection, set(evses)))
+
+
+def _evse_problems(
+    evses: Sequence[tuple[str, int]],
+    owner_id: str,
+    currency: str,
+    known: Mapping[tuple[str, int], tuple[str, str | None]],
+) -> list[str]:
     problems = ["An EVSE is named twice."] if len(set(evses)) < len(evses) else []
-    e, stations = s.evses.c, s.stations.c
-    query = (
-        select(e.station_id, e.evse_id, stations.owner_id, s.tariffs.c.body)
-        .join(s.stations, stations.station_id == e.station_id)
-        .outerjoin(s.tariffs, s.tariffs.c.tariff_id == e.tariff_id)
-        .where(or_(*(and_(e.station_id == station_id, e.evse_id == evse_id) for station_id, evse_id in evses)))
-    )
-    found = {(row.station_id, row.evse_id): row for row in await connection.execute(query)}
     for station_id, evse_id in evses:
-        row = found.get((station_id, evse_id))
-        if row is None or row.owner_id != owner_id:
+        whose, priced = known.get((station_id, evse_id), (None, None))
+        if whose != owner_id:
             problems.append(f"The owner has no EVSE {station_id}/{evse_id}: there is none, or it is not this owner's.")
-        elif row.body is not None and (priced := orjson.loads(row.body)["currency"]) != currency:
+        elif priced is not None and priced != currency:
             problems.append(
                 f"EVSE {station_id}/{evse_id} is priced in {priced}, and the terminal takes {currency}: "
                 "a card can only be charged in one currency."
             )
     return problems
+
+
+async def _evses(
+    connection: AsyncConnection, evses: set[tuple[str, int]]
+) -> dict[tuple[str, int], tuple[str, str | None]]:
+    if not evses:
+        return {}
+    e, stations = s.evses.c, s.stations.c
+    query = (
+        select(e.station_id, e.evse_id, stations.owner_id, s.tariffs.c.body)
+        .join(s.stations, stations.station_id == e.station_id)
+        .outerjoin(s.tariffs, s.tariffs.c.tariff_id == e.tariff_id)
+        .where(e.station_id.in_({station_id for station_id, _ in evses}))
+    )
+    return {
+        (row.station_id, row.evse_id): (row.owner_id, orjson.loads(row.body)["currency"] if row.body else None)
+        for row in await connection.execute(query)
+    }
 
 
 async def listed(connection: AsyncConnection, serial: str) -> bool:

@@ -86,8 +86,8 @@ async def test_a_year_of_licences(database_url: str, tmp_path: Path) -> None:
         await license_terminal(engine, LATER, "PLAN", now=clock.now())
         await clock.set(at(2028, 10, 28))
         await caught_up(app, clock)
-        for day in (29, 30):  # and back
-            await clock.set(at(2028, 10, day))
+        for day in (at(2028, 10, 29), at(2028, 10, 30)):  # and back
+            await clock.set(day)
             await caught_up(app, clock)
         await clock.set(at(2028, 11, 30, 23))
         await caught_up(app, clock)

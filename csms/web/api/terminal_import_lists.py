@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from csms.terminals.import_lists import MOST_TERMINALS, NEEDED, OPTIONAL, Outcome, take_list
 from csms.web.api.access import Role
@@ -65,7 +66,7 @@ class ListWithRows(ListShown):
     "/terminal-import-lists",
     role=Role.OPERATOR,
     answers={201: ListWithRows},
-    errors=(400, 422),
+    errors=(400, 409, 422),
     takes_file=True,
     owners=True,
 )
@@ -76,17 +77,22 @@ async def import_terminals(call: ApiCall) -> Reply:
     SIM card. The answer says row by row what was refused and why; sending a list again enters nothing twice.
     """
     sent = await sent_sheet(call, NEEDED, OPTIONAL, most_rows=MOST_TERMINALS)
-    async with writing(call.api.engine) as connection:
-        list_id = await take_list(
-            connection,
-            sent.rows,
-            name=sent.name,
-            sha256=sent.sha256,
-            by=call.caller.actor,
-            now=call.now,
-            patterns=call.api.serial_patterns,
-            for_owner=call.owner_id,
-        )
+    try:
+        async with writing(call.api.engine) as connection:
+            list_id = await take_list(
+                connection,
+                sent.rows,
+                name=sent.name,
+                sha256=sent.sha256,
+                by=call.caller.actor,
+                now=call.now,
+                patterns=call.api.serial_patterns,
+                for_owner=call.owner_id,
+            )
+    except IntegrityError:
+        raise Problem(
+            409, "Somebody entered one of these terminals meanwhile. Nothing was taken: send it again."
+        ) from None
     return Reply(await _list(call, list_id), 201, {"Location": f"{PREFIX}/terminal-import-lists/{list_id}"})
 
 
