@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from bridge.bridge import Bridge
 from bridge.none import NoTerminals
 from bridge.options import PayterOptions, retry_delay_s
-from bridge.redaction import RedactingAccessLogger
+from bridge.redaction import RedactingAccessLogger, http_log
 from csms.nouns import keepers, steps
 from csms.ocpp.certificate_calls import delivery_call, renewal_call
 from csms.ocpp.configurator import OcppConfigurator
@@ -59,6 +59,8 @@ from storage.upgrade import require_newest, upgrade
 log = logging.getLogger(__name__)
 
 MAX_REQUEST_BYTES = 256 * 1024
+#: A request's first line, and each header. What is longer is refused below the API, which could say more of it.
+MAX_LINE_BYTES = 64 * 1024
 
 
 class App:
@@ -165,6 +167,8 @@ class App:
             link_lifetime=timedelta(hours=settings.files.link_lifetime_h),
             now=self.clock.now,
             public_url=self.public_url,
+            serial_patterns=settings.inventory.serial_patterns,
+            licence_grace_days=settings.licences.grace_days,
             processors=self.processors,
         )
         if self.bridge is not None:
@@ -246,7 +250,14 @@ class App:
         ]
         app = web.Application(client_max_size=MAX_REQUEST_BYTES, middlewares=[problems])
         app.add_routes(routes)
-        self._http = web.AppRunner(app, access_log_class=RedactingAccessLogger, shutdown_timeout=1)
+        self._http = web.AppRunner(
+            app,
+            access_log_class=RedactingAccessLogger,
+            logger=http_log,
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_LINE_BYTES,
+            shutdown_timeout=1,
+        )
         await self._http.setup()
         await web.SockSite(self._http, self._http_socket).start()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import time
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -9,6 +10,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from csms.ocpp_settings import Section
 from csms.terminals.vault import HOW_TO_MAKE_A_KEY, is_key
+from sessions.families import FAMILIES
 
 
 class RoundSettings(Section):
@@ -25,6 +27,44 @@ class RoundSettings(Section):
         except (ZoneInfoNotFoundError, ValueError):
             raise ValueError("is no IANA time zone; write one such as Europe/Oslo") from None
         return value
+
+
+class InventorySettings(Section):
+    """The inventory of terminals."""
+
+    serial_patterns: dict[str, str] = Field(
+        {},
+        description=(
+            "Regular expressions by terminal family, instead of the built-in ones: what serial numbers entered by API "
+            "or import list look like, in capitals and without spaces. Those in this file are taken as they are."
+        ),
+    )
+
+    @field_validator("serial_patterns")
+    @classmethod
+    def _patterns(cls, value: dict[str, str]) -> dict[str, str]:
+        for family, pattern in value.items():
+            if family not in FAMILIES:
+                raise ValueError(f"{family!r} is not a known terminal family; use one of {', '.join(FAMILIES)}")
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"the pattern of {family} is no regular expression: {error}") from None
+        return value
+
+
+class LicenceSettings(Section):
+    """Licences of terminals."""
+
+    grace_days: int = Field(
+        14,
+        ge=0,
+        le=365,
+        description=(
+            "How long a terminal takes cards after the end of its plan, days. Changing it holds for plans that are "
+            "assigned from then on."
+        ),
+    )
 
 
 class VaultSettings(Section):

@@ -23,6 +23,7 @@ owners = Table(
     Column("bic", String(11)),
     Column("contacts", Text, nullable=False),  # JSON: name, role, e-mail, phone
     Column("terms", Text, nullable=False),  # JSON: fees, statement period, minimum payout (billing.terms)
+    Column("state", String(12), nullable=False, server_default="active"),  # active ⇄ closed, never deleted
     Column("revision", Integer, nullable=False, server_default="1"),
     Column("created_at", UtcDateTime, nullable=False),
 )

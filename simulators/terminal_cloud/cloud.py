@@ -223,7 +223,7 @@ class TerminalCloud:
         self.tell(f"{serial}: hold {session_id[:8]} expired")
         await self.changed()
 
-    async def wait_for(self, true: Callable[[TerminalCloud], Any], timeout_s: float = 10.0) -> None:
+    async def wait_for(self, true: Callable[[TerminalCloud], Any], timeout_s: float = 30.0) -> None:
         """Wait until ``true(cloud)``, looked at after each event; TimeoutError after ``timeout_s`` real seconds."""
         async with asyncio.timeout(timeout_s), self._changed:
             await self._changed.wait_for(lambda: bool(true(self)))

@@ -111,7 +111,7 @@ class TerminalCloudControl:
         return found
 
     async def wait_for(
-        self, serial: str, true: Callable[[dict[str, Any]], Any], timeout_s: float = 10.0
+        self, serial: str, true: Callable[[dict[str, Any]], Any], timeout_s: float = 30.0
     ) -> dict[str, Any]:
         """The terminal, once ``true(terminal)``; TimeoutError after real seconds."""
         async with asyncio.timeout(timeout_s):

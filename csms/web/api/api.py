@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -37,7 +37,8 @@ def _no_keepers(_serial: str) -> None:
 class Api:
     """What operations work with.
 
-    ``now``: the clock; ``public_url``: how the outside reaches this system; ``link_lifetime``: of stations' file links.
+    ``now``: the clock; ``public_url``: how the outside reaches this system; ``link_lifetime``: of stations' file links;
+    ``serial_patterns``: of terminals, by family, instead of the built-in ones.
     ``wake``: something changed for the terminal of this serial, its keeper is to look at once. ``probe``: asks
     terminals' clouds; None where the settings have none.
     """
@@ -52,6 +53,8 @@ class Api:
     link_lifetime: timedelta
     now: Callable[[], datetime]
     public_url: str
+    serial_patterns: Mapping[str, str]
+    licence_grace_days: int
     processors: Processors
     probe: Probe | None = None
     wake: Callable[[str], None] = _no_keepers

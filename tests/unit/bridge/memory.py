@@ -107,7 +107,7 @@ class MemoryHouse:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until the facts make ``condition`` true."""
-        async with asyncio.timeout(10), self._changed:
+        async with asyncio.timeout(30), self._changed:
             await self._changed.wait_for(condition)
 
     async def terminals(self) -> tuple[TerminalRecord, ...]:

@@ -1,1 +1,1 @@
-"""Owners and the care for their terminals: the pure parts."""
+"""Owners and care."""
