@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 import pytest
@@ -76,7 +76,7 @@ async def until(true: Callable[[], Any], what: str, patience_s: float = PATIENCE
 class Act:
     """One paid session, with a server that may die at any point of it."""
 
-    more: dict[str, Any] = {}  # settings
+    more: ClassVar[dict[str, Any]] = {}  # settings
 
     def __init__(self, database_url: str, version: str) -> None:
         self.database_url = database_url

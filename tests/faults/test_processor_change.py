@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 import pytest
@@ -42,7 +42,7 @@ SHARDS = 2
 class Switch(Act):
     """A terminal is live at the platform's processor, is given its owner's own, and takes a card."""
 
-    more = {"vault": {"keys": [VAULT_KEY]}, "processors": {"loopback": True}}
+    more: ClassVar[dict[str, Any]] = {"vault": {"keys": [VAULT_KEY]}, "processors": {"loopback": True}}
     log: Path | None = None
     before = 0  # points that were passed when the change was made
 
