@@ -15,6 +15,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from csms.terminals.registration import Origin
 from storage import owner_schema as o
 from storage import schema as t
 
@@ -36,15 +37,17 @@ class TransferRefusedError(Exception):
 async def sits_in(connection: AsyncConnection, serial: str, platform_domain: str) -> str | None:
     """The domain that the terminal sits in, as far as is known.
 
-    It was found there, or moved there, or it was armed there: nothing is armed that did not answer.
+    It was found there, or moved there, or it was armed there: nothing is armed that did not answer. An integrated one
+    comes preconfigured for the platform's.
     """
-    domain = (await connection.execute(select(t.terminals.c.domain).where(t.terminals.c.serial == serial))).scalar()
-    if domain is not None:
-        return str(domain)
+    k = t.terminals.c
+    row = (await connection.execute(select(k.domain, k.origin).where(k.serial == serial))).first()
+    if row is not None and row.domain is not None:
+        return str(row.domain)
     newest = select(t.arms.c.account_id).where(t.arms.c.serial == serial).order_by(t.arms.c.opened_at.desc()).limit(1)
     account_id = (await connection.execute(newest)).scalar()
     if account_id is None:
-        return None
+        return platform_domain if row is not None and row.origin == Origin.INTEGRATED else None
     return await domain_of(connection, account_id, platform_domain)
 
 

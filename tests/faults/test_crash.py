@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 import pytest
@@ -76,9 +76,12 @@ async def until(true: Callable[[], Any], what: str, patience_s: float = PATIENCE
 class Act:
     """One paid session, with a server that may die at any point of it."""
 
+    more: ClassVar[dict[str, Any]] = {}  # settings
+
     def __init__(self, database_url: str, version: str) -> None:
         self.database_url = database_url
         self.version = version
+        self.made: dict[str, Any] = {}
 
     async def play(self, failpoint: str = "", log_path: str = "") -> bool:
         """Play it to the end and check the outcome; return whether the server died on the way."""
@@ -87,7 +90,7 @@ class Act:
         config = TerminalCloudConfig(api_key="crash-key", clock=clock.copy())
         async with TerminalCloud(config) as cloud:
             cloud.add_terminal(SERIAL, "P66")
-            made = settings(self.database_url, cloud.base_url, anchor)
+            self.made = made = settings(self.database_url, cloud.base_url, anchor) | self.more
             server = ServerProcess(made)
             station_config = StationConfig(
                 identity="CP",

@@ -121,6 +121,7 @@ async def assign_licence(call: ApiCall) -> LicenceShown:
             )
     except AssignmentRefusedError as refused:
         raise Problem(409, str(refused)) from None
+    call.api.wake(call.body.serial)
     return await get_licence(call)
 
 

@@ -29,7 +29,7 @@ from csms.terminals.processors import (
 )
 from csms.terminals.vault import NoVaultKeyError
 from csms.web.api.access import Role
-from csms.web.api.operation import ApiCall, Body, Reply, Resource, Shown, etag, nothing_of_yours, owned_by
+from csms.web.api.operation import ApiCall, Body, FreeText, Reply, Resource, Shown, etag, nothing_of_yours, owned_by
 from csms.web.api.paging import Page, PageQuery, fetch_page
 from csms.web.api.problem import FieldProblem, Problem
 from storage import owner_schema as o
@@ -63,12 +63,12 @@ resource = Resource(
 class ProcessorDetails(Body):
     """What is known of an owner's contract."""
 
-    name: str = Field(min_length=1, max_length=120, description="What people call it.")
+    name: FreeText = Field(min_length=1, max_length=120, description="What people call it.")
     base_url: str = Field(max_length=200, description="Its payments cloud, such as https://cps.mypayter.com/.")
     data_url: str = Field("", max_length=200, description="Its Data API, such as https://api.mypayter.com/API.")
-    domain: str = Field(min_length=1, max_length=80, description="The owner's MyPayter domain.")
-    merchant_id: str = Field(min_length=1, max_length=40, description="As the acquirer gave it; receipts show it.")
-    acquirer: str = Field(min_length=1, max_length=80, description="Who settles with the owner.")
+    domain: FreeText = Field(min_length=1, max_length=80, description="The owner's MyPayter domain.")
+    merchant_id: FreeText = Field(min_length=1, max_length=40, description="As the acquirer gave it; receipts show it.")
+    acquirer: FreeText = Field(min_length=1, max_length=80, description="Who settles with the owner.")
 
 
 class ProcessorWanted(ProcessorDetails):
@@ -96,7 +96,9 @@ class ConfirmationWanted(Body):
     """A person's word that a requirement is met, or is not any more."""
 
     met: bool = Field(True, description="Whether it is.")
-    reference: str = Field(min_length=1, max_length=120, description="Of the agreement, the request or the ticket.")
+    reference: FreeText = Field(
+        min_length=1, max_length=120, description="Of the agreement, the request or the ticket."
+    )
 
 
 class ConfirmationShown(Shown):

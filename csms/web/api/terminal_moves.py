@@ -85,6 +85,7 @@ async def move_terminal(call: ApiCall) -> Reply:
             await move(connection, row.serial, to, by=by, reason=wanted.reason, now=call.now, whereabouts=whereabouts)
     except MoveRefusedError as refused:
         raise Problem(409, str(refused)) from None
+    call.api.wake(row.serial)
     m = t.terminal_moves.c
     newest = select(t.terminal_moves).where(m.serial == row.serial).order_by(m.move_id.desc()).limit(1)
     async with reading(call.api.engine) as connection:

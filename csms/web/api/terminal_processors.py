@@ -21,7 +21,7 @@ from csms.terminals.processor_choice import (
 )
 from csms.terminals.processors import Confirmation, Requirement, confirm, confirmations
 from csms.web.api.access import Role
-from csms.web.api.operation import ApiCall, Body, Reply, Resource, Shown, nothing_of_yours, owned_by
+from csms.web.api.operation import ApiCall, Body, FreeText, Reply, Resource, Shown
 from csms.web.api.paging import Page, PageQuery, fetch_page
 from csms.web.api.problem import Problem
 from csms.web.api.processors import (
@@ -30,6 +30,7 @@ from csms.web.api.processors import (
     confirmation_shown,
     require_probe,
 )
+from csms.web.api.terminals import require_terminal
 from storage import owner_schema as o
 from storage import schema as t
 from storage.engine import reading, writing
@@ -47,12 +48,6 @@ async def _transfer_owner(connection: AsyncConnection, transfer_id: Any) -> str 
 resource = Resource(
     "processors",
     parameters={
-        "serial": {
-            "type": "string",
-            "pattern": r"^[A-Za-z0-9._-]{1,40}$",
-            "description": "The terminal's serial number.",
-            "example": "APO20240000001",
-        },
         "domain_transfer_id": {
             "type": "string",
             "pattern": r"^ttr_[0-9a-f]{12}$",
@@ -60,10 +55,7 @@ resource = Resource(
             "example": "ttr_0123456789ab",
         },
     },
-    owned={
-        "serial": owned_by(t.terminals.c.owner_id, t.terminals.c.serial),
-        "domain_transfer_id": _transfer_owner,
-    },
+    owned={"domain_transfer_id": _transfer_owner},
 )
 
 
@@ -98,7 +90,7 @@ class ProcessorChoice(Body):
     """The processor that a terminal is to be paid through."""
 
     account_id: str = Field(pattern=ACCOUNT_ID, description="An own account of its owner; empty: the platform's.")
-    reason: str = Field(min_length=1, max_length=400, description="Why; it is kept.")
+    reason: FreeText = Field(min_length=1, max_length=400, description="Why; it is kept.")
 
 
 class RoutingConfirmation(ConfirmationWanted):
@@ -130,7 +122,7 @@ class TransferWanted(Body):
 
     account_id: str = Field(pattern=ACCOUNT_ID, description="Whose domain it is moved to; empty: the platform's.")
     tt_number: str = Field(pattern=TT_NUMBER, description="Payter's number of the transfer.")
-    from_domain: str | None = Field(
+    from_domain: FreeText | None = Field(
         None, min_length=1, max_length=80, description="The domain it comes from; left out where it is known here."
     )
 
@@ -138,8 +130,9 @@ class TransferWanted(Body):
 @resource.get("/terminals/{serial}/processor", TerminalProcessorShown, owners=True)
 async def get_terminal_processor(call: ApiCall) -> TerminalProcessorShown:
     """Show which processor a terminal is paid through, and how far a change is."""
+    terminal = await require_terminal(call)
     async with reading(call.api.engine) as connection:
-        return await _shown(call, connection, await _terminal(call, connection))
+        return await _shown(call, connection, terminal)
 
 
 @resource.operation(
@@ -156,13 +149,13 @@ async def choose_terminal_processor(call: ApiCall) -> TerminalProcessorShown:
     It takes effect between two interactions; sessions that are open finish at the processor at which they began.
     Refused with every reason while something is missing.
     """
-    serial, wanted = call.path["serial"], call.body
-    found_there = await _found_there(call, wanted.account_id)
+    terminal, wanted = await require_terminal(call), call.body
+    found_there = await _found_there(call, terminal, wanted.account_id)
     try:
         async with writing(call.api.engine) as connection:
             await choose(
                 connection,
-                serial,
+                terminal.serial,
                 wanted.account_id,
                 platform=call.api.processors.platform,
                 found_there=found_there,
@@ -172,9 +165,7 @@ async def choose_terminal_processor(call: ApiCall) -> TerminalProcessorShown:
             )
     except ProcessorRefusedError as refused:
         raise Problem(409, "This terminal cannot be paid in this way: " + "; ".join(refused.reasons) + ".") from None
-    except LookupError:
-        raise _no_terminal() from None
-    call.api.wake(serial)
+    call.api.wake(terminal.serial)
     return await get_terminal_processor(call)
 
 
@@ -190,16 +181,16 @@ async def choose_terminal_processor(call: ApiCall) -> TerminalProcessorShown:
 async def confirm_terminal_routing(call: ApiCall) -> ConfirmationShown:
     """Confirm that Payter was told to route this terminal to this platform; or take it back."""
     wanted: RoutingConfirmation = call.body
+    terminal = await require_terminal(call)
     said = Confirmation(
         requirement=Requirement.ROUTING,
-        serial=call.path["serial"],
+        serial=terminal.serial,
         met=wanted.met,
         reference=wanted.reference,
         confirmed_by=call.caller.actor,
         confirmed_at=call.now,
     )
     async with writing(call.api.engine) as connection:
-        terminal = await _terminal(call, connection)
         a = o.processor_accounts.c
         owner = (await connection.execute(select(a.owner_id).where(a.account_id == wanted.account_id))).scalar()
         if owner != terminal.owner_id:
@@ -211,9 +202,8 @@ async def confirm_terminal_routing(call: ApiCall) -> ConfirmationShown:
 @resource.get("/terminals/{serial}/domain-transfers", Page[TransferShown], query=PageQuery, owners=True)
 async def list_domain_transfers(call: ApiCall) -> Page[TransferShown]:
     """List a terminal's transfers between MyPayter domains, newest first."""
-    query = select(o.domain_transfers).where(_D.serial == call.path["serial"])
+    query = select(o.domain_transfers).where(_D.serial == (await require_terminal(call)).serial)
     async with reading(call.api.engine) as connection:
-        await _terminal(call, connection)
         keys = [_D.requested_at, _D.transfer_id]
         return await fetch_page(connection, query, keys, call.query, _transfer_shown, newest_first=True)
 
@@ -234,9 +224,9 @@ async def enter_domain_transfer(call: ApiCall) -> TransferShown:
     old domain.
     """
     wanted: TransferWanted = call.body
+    terminal = await require_terminal(call)
     try:
         async with writing(call.api.engine) as connection:
-            terminal = await _terminal(call, connection)
             if wanted.account_id:
                 a = o.processor_accounts.c
                 owner = select(a.owner_id).where(a.account_id == wanted.account_id)
@@ -311,10 +301,9 @@ async def cancel_domain_transfer(call: ApiCall) -> Reply:
     return Reply(None, 204)
 
 
-async def _found_there(call: ApiCall, account_id: str) -> bool:
+async def _found_there(call: ApiCall, terminal: Any, account_id: str) -> bool:
     """Whether a terminal of which nobody knows where it sits answers under the account's credentials."""
     async with reading(call.api.engine) as connection:
-        terminal = await _terminal(call, connection)
         sits = await domain_transfers.sits_in(connection, terminal.serial, call.api.processors.platform.domain)
     if sits is not None or call.api.probe is None or terminal.account_id == account_id:
         return False
@@ -343,18 +332,6 @@ async def _shown(call: ApiCall, connection: AsyncConnection, terminal: Any) -> T
         obstacles=await obstacles(connection, terminal, terminal.account_id, platform),
         changes=changes,
     )
-
-
-async def _terminal(call: ApiCall, connection: AsyncConnection) -> Any:
-    query = select(t.terminals).where(t.terminals.c.serial == call.path["serial"])
-    row = (await connection.execute(query)).first()
-    if row is None:
-        raise nothing_of_yours() if call.owner_id else _no_terminal()
-    return row
-
-
-def _no_terminal() -> Problem:
-    return Problem(404, "There is no terminal of this serial number.")
 
 
 def _transfer_shown(row: Any) -> TransferShown:

@@ -292,6 +292,7 @@ async def register_terminal(call: ApiCall) -> Reply:
         raise refusal(refused.reasons) from None
     except IntegrityError:
         raise Problem(409, "Somebody entered this terminal or SIM card meanwhile.") from None
+    call.api.wake(serial)
     return await _reply(call, serial, 201, {"Location": f"{PREFIX}/terminals/{serial}"})
 
 
@@ -359,6 +360,7 @@ async def change_served_evses(call: ApiCall) -> Reply:
         if not await edit(connection, row.serial, row.revision, {}):
             raise Problem(412, _MEANWHILE)
         await serve(connection, row.serial, evses)
+    call.api.wake(row.serial)
     return await _reply(call, row.serial, 200)
 
 
