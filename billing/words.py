@@ -57,6 +57,7 @@ _WORDS: dict[str, dict[str, str]] = {
         "en": "Above the reserved amount, not charged",
         "nb": "Over det reserverte beløpet, ikke belastet",
     },
+    "REFUND": {"en": "Paid back", "nb": "Tilbakebetalt"},
     # the payment
     "payment": {"en": "Payment", "nb": "Betaling"},
     "held": {"en": "Reserved", "nb": "Reservert"},
