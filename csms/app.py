@@ -26,6 +26,7 @@ from csms.ocpp.options import OcppOptions
 from csms.ocpp.server import OcppServer
 from csms.ocpp.station_port import OcppStationPort
 from csms.ocpp.tls import KeyPair, TlsError
+from csms.payouts.statements import CloseStatements, StatementDoer
 from csms.provision import provision
 from csms.settings import PayterSettings, Settings, SettingsError
 from csms.stations.authority_store import AuthoritySettings, ensure_authority
@@ -143,6 +144,7 @@ class App:
             steps(),
         )
         doers.add(MakeRound, self.rounds)
+        doers.add(CloseStatements, StatementDoer(self.service, self.engine, self.clock.now))
         self.files = FileStore(
             self.engine,
             self.clock.now,
@@ -161,6 +163,7 @@ class App:
             link_lifetime=timedelta(hours=settings.files.link_lifetime_h),
             now=self.clock.now,
             public_url=self.public_url,
+            debtor=settings.payouts.debtor(settings.issuer.name),
         )
         self.outbox = Outbox(self.engine, self.clock, node=settings.node, do=doers, lane_of=doers.lane)
         self.service.on_commands = self.outbox.take

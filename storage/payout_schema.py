@@ -17,6 +17,7 @@ refunds = Table(
     Column("state", String(12), nullable=False),  # proposed → asked → confirmed, or proposed → withdrawn
     Column("currency", String(3), nullable=False),
     Column("amount_minor", BigInteger, nullable=False),
+    Column("receivable", String(20), nullable=False),  # billing.ledger.Account: where the sale was collected
     Column("cost", Text, nullable=False),  # what is paid back, per VAT rate (billing.cost, JSON)
     Column("reason", Text, nullable=False),
     Column("host_reference", String(80), nullable=False),  # the acquirer's, of the authorisation; "": no card

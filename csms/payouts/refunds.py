@@ -125,6 +125,7 @@ async def propose(
             state=PROPOSED,
             currency=back.currency,
             amount_minor=back.total_minor,
+            receivable=sold.receivable.value,
             cost=orjson.dumps(cost_to_json(back)).decode(),
             reason=reason,
             host_reference=sold.session.authorisation.host_reference[:80],

@@ -16,6 +16,7 @@ from aiohttp.typedefs import Handler
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from csms.ocpp.server import OcppServer
+from csms.payouts.payment_file import Debtor
 from csms.stations.calls import Waiters
 from csms.stations.configuration import Wanted
 from csms.stations.file_store import FileStore
@@ -32,6 +33,7 @@ class Api:
     """What operations work with.
 
     ``now``: the clock; ``public_url``: how the outside reaches this system; ``link_lifetime``: of stations' file links.
+    ``debtor``: who pays owners out.
     """
 
     engine: AsyncEngine
@@ -44,6 +46,7 @@ class Api:
     link_lifetime: timedelta
     now: Callable[[], datetime]
     public_url: str
+    debtor: Debtor
 
     def routes(self) -> Sequence[web.RouteDef]:
         """Every operation, and the document that describes them."""

@@ -218,7 +218,7 @@ async def decide_refund(call: ApiCall) -> RefundWithEntries:
 )
 async def withdraw_refund(call: ApiCall) -> RefundWithEntries:
     """Withdraw a proposal that nobody has decided on."""
-    return await _moved(call, lambda connection, refund_id: refunds.withdraw(connection, refund_id))
+    return await _moved(call, refunds.withdraw)
 
 
 @resource.operation(
@@ -258,12 +258,11 @@ def _shown(call: ApiCall, row: Any) -> dict[str, Any]:
     cost = cost_from_json(orjson.loads(row.cost))
     base = call.api.public_url.rstrip("/")
     own = {name: getattr(row, name) for name in RefundShown.model_fields if hasattr(row, name)}
-    receivable = Account.ACQUIRER if row.host_reference else Account.CONTRACTS
     return own | {
         "vat_lines": [
             VatLineShown(**{name: getattr(line, name) for name in VatLineShown.model_fields}) for line in cost.vat
         ],
-        "what_to_do": _HOW[receivable],
+        "what_to_do": _HOW[Account(row.receivable)],
         "credit_note_url": f"{base}/r/{row.receipt_token}" if row.receipt_token else None,
     }
 
@@ -279,4 +278,4 @@ async def _details(call: ApiCall, connection: AsyncConnection, refund_id: str) -
         for posting in sold.postings(refund_id, back)
         for entry in posting.entries.entries
     ]
-    return RefundWithEntries(**_shown(call, row) | {"what_to_do": _HOW[sold.receivable], "entries": entries})
+    return RefundWithEntries(**_shown(call, row), entries=entries)
