@@ -148,8 +148,8 @@ async def _with_sessions(connection: AsyncConnection, rows: Iterable[Any]) -> li
     sold = {row.session_id for row in rows if row.session_id is not None}
     if sold:
         c = s.sessions.c
-        for session in await connection.execute(select(c.session_id, c.way, c.state).where(c.session_id.in_(sold))):
-            found[session.session_id] = session
+        query = select(c.session_id, c.way, c.state).where(c.session_id.in_(sold))
+        found = {row.session_id: row for row in await connection.execute(query)}
     entries = []
     for row in rows:
         kind = kind_of_entry(row.set_key, row.session_id) if row.book == PLATFORM else EntryKind.FACILITATED
@@ -183,7 +183,7 @@ def _refund_of(set_key: str) -> str:
 
 def _add(tally: Tally, entry: _Entry, refunds: dict[str, Cost]) -> tuple[int, str, int]:
     row, kind = entry.row, entry.kind
-    amount_minor, vat_minor = -row.amount_minor, row.vat_minor or 0
+    amount_minor, vat_minor = -row.amount_minor, int(row.vat_minor or 0)  # PostgreSQL's sums are numeric
     if kind is EntryKind.FACILITATED:
         tally.facilitated(row.session_id, entry.way, row.amount_minor)
         amount_minor = 0

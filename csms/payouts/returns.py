@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from billing.money import to_major
 from billing.pan import redact_pans
 from csms.payouts import payouts
-from csms.payouts.return_files import ReturnFile, Said, Told, read_return_file
+from csms.payouts.return_files import MAX_LINES, ReturnFile, ReturnFileError, Said, Told, read_return_file
 from sessions.rows import insert_for
 from storage import payout_schema as t
 from storage.engine import writing
@@ -78,31 +78,31 @@ async def _book_all(connection: AsyncConnection, read: ReturnFile, now: datetime
         found = await payouts.sent(connection, statement_id=told.end_to_end_id, batch_id=told.batch_id)
         if not found:
             lines.append(_line(told, told.end_to_end_id or told.batch_id, UNKNOWN))
-        elif told.batch_id and not _is(told, sum(one.amount_minor for one in found), found[0].currency):
-            lines.append(_line(told, told.batch_id, DIFFERS))
+        elif not _is_meant(told, found):
+            lines.append(_line(told, told.end_to_end_id or told.batch_id, DIFFERS))
         else:
-            for one in found:
-                lines.append(_line(told, one.statement_id, await _book(connection, told, one, now)))
+            lines += [_line(told, one.statement_id, await _book(connection, told, one, now)) for one in found]
+        if len(lines) > MAX_LINES:
+            raise ReturnFileError(f"The file says more than {MAX_LINES} things; ask the bank for smaller ones.")
     return Report(kind=read.kind, lines=tuple(lines), others=read.others)
+
+
+def _is_meant(told: Told, found: Sequence[Any]) -> bool:
+    """Whether the file means this amount; one that says none is believed. Of a batch: what was not returned before."""
+    left = [one for one in found if one.state != payouts.RETURNED]
+    if told.amount is None or not left:
+        return True
+    expected = to_major(sum(one.amount_minor for one in left), left[0].currency)
+    return told.amount == expected and told.currency in {left[0].currency, ""}
 
 
 async def _book(connection: AsyncConnection, told: Told, payout: Any, now: datetime) -> str:
     if told.said is Said.PENDING:
         return PENDING
-    if not told.batch_id and not _is(told, payout.amount_minor, payout.currency):
-        return DIFFERS
     if told.said is Said.EXECUTED:
         return payouts.EXECUTED if await payouts.book_executed(connection, payout, now) else BOOKED_BEFORE
     reason = redact_pans(told.reason) or "returned by the bank"
     return payouts.RETURNED if await payouts.book_returned(connection, payout, reason, now) else BOOKED_BEFORE
-
-
-def _is(told: Told, amount_minor: int, currency: str) -> bool:
-    """Whether the file means this amount; one that says none is believed."""
-    if told.amount is None:
-        return True
-    expected: Decimal = to_major(amount_minor, currency)
-    return told.amount == expected and told.currency in {currency, ""}
 
 
 def _line(told: Told, reference: str, outcome: str) -> Line:

@@ -259,9 +259,7 @@ def _shown(call: ApiCall, row: Any) -> dict[str, Any]:
     base = call.api.public_url.rstrip("/")
     own = {name: getattr(row, name) for name in RefundShown.model_fields if hasattr(row, name)}
     return own | {
-        "vat_lines": [
-            VatLineShown(**{name: getattr(line, name) for name in VatLineShown.model_fields}) for line in cost.vat
-        ],
+        "vat_lines": [VatLineShown.of(line) for line in cost.vat],
         "what_to_do": _HOW[Account(row.receivable)],
         "credit_note_url": f"{base}/r/{row.receipt_token}" if row.receipt_token else None,
     }
