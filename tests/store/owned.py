@@ -8,12 +8,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import orjson
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing import ledger
 from billing.cost import Cost, CostLine, cost_of, vat_contained
-from billing.ledger import PLATFORM, Account
+from billing.cost_json import cost_to_json
+from billing.ledger import PLATFORM, Account, EntrySet, Kind
 from billing.payment import Payment
 from billing.statement import Statement, statement_from_json
 from billing.tariff import Dimension
@@ -22,9 +24,8 @@ from billing.way import Way
 from csms.payouts.statements import close_next
 from sessions import facts as f
 from sessions.books import Posting, post
-from sessions.meter import Meter
 from sessions.rows import session_row
-from sessions.session import Authorisation, Origin, Place, Session
+from sessions.session import Origin, Place, Session
 from sessions.tables import Charging
 from storage import owner_schema as o
 from storage import payout_schema as p
@@ -114,43 +115,52 @@ async def add_sales(
 ) -> None:
     """Sessions that were sold for an owner, as the service writes them: the state, the sale, what is owed."""
     rows, postings = [], []
+    by_card = way is Way.CARD
     for number, one in enumerate(costs, start):
         session_id = f"{owner_id}-{way}-{number}"
-        session = Session(
-            session_id=session_id,
-            origin=Origin.CARD if way is Way.CARD else Origin.RFID,
-            opened_at=at,
-            receipt_token=f"token-of-{session_id}",
-            charging=Charging.ENDED,
-            payment=Payment.CAPTURED if way is Way.CARD else Payment.NONE,
-            currency=one.currency,
-            place=Place(station_id="CS1", evse_id=1),
-            owner_id=owner_id,
-            way=way,
-            authorisation=Authorisation(payment_ref=session_id, host_reference=f"H-{session_id}"),
-            meter=Meter(),
-            started_at=at,
-            ended_at=at,
-            cost=one,
-            contract=None if way is Way.CARD else one,
-            captured_minor=one.total_minor if way is Way.CARD else 0,
-            closed_at=at,
-        )
-        rows.append(session_row(session))
+        if not rows:
+            like = session_row(_sold(owner_id, way, at, one))
+            state = json.loads(like["state"])
         about: dict[str, Any] = {"session_id": session_id, "owner_id": owner_id}
-        if way is Way.CARD:
-            postings.append(
-                Posting(set_key=f"{session_id}:hold", entries=ledger.hold(one.total_minor, one.currency), **about)
-            )
-            sale = ledger.capture(one.total_minor, one, one.currency)
-            postings.append(Posting(set_key=f"{session_id}:capture", entries=sale, **about))
-            postings.append(Posting(set_key=f"{session_id}:owed", entries=ledger.owed(one), **about))
-        else:
-            postings.append(Posting(set_key=f"{session_id}:contract:0", entries=ledger.contract(one), **about))
-            postings.append(Posting(set_key=f"{session_id}:owed:0", entries=ledger.owed(one), **about))
+        mine = {"session_id": session_id, "receipt_token": f"token-of-{session_id}"}
+        bill = cost_to_json(one)
+        bills = {"cost": bill, "contract": None if by_card else bill, "captured_minor": by_card and one.total_minor}
+        reference = state["authorisation"] | {"host_reference": f"H-{session_id}"}
+        body = orjson.dumps(state | mine | bills | {"authorisation": reference}).decode()
+        rows.append(like | mine | {"payment_ref": session_id, "state": body})
+        sale, what = (_captured(one), "capture") if by_card else (ledger.contract(one), "contract:0")
+        postings.append(Posting(set_key=f"{session_id}:{what}", entries=sale, **about))
+        postings.append(
+            Posting(set_key=f"{session_id}:owed{'' if by_card else ':0'}", entries=ledger.owed(one), **about)
+        )
     async with writing(engine) as connection:
         await connection.execute(s.sessions.insert(), rows)
         await post(connection, postings, at)
+
+
+def _captured(one: Cost) -> EntrySet:
+    """A capture without its hold, which is a memo."""
+    entries = ledger.capture(one.total_minor, one, one.currency).entries
+    return EntrySet(Kind.CAPTURE, tuple(e for e in entries if e.account not in {Account.HOLD, Account.HOLD_CONTRA}))
+
+
+def _sold(owner_id: str, way: Way, at: datetime, one: Cost) -> Session:
+    return Session(
+        session_id="",
+        origin=Origin.CARD if way is Way.CARD else Origin.RFID,
+        opened_at=at,
+        receipt_token="",
+        charging=Charging.ENDED,
+        payment=Payment.CAPTURED if way is Way.CARD else Payment.NONE,
+        currency=one.currency,
+        place=Place(station_id="CS1", evse_id=1),
+        owner_id=owner_id,
+        way=way,
+        started_at=at,
+        ended_at=at,
+        cost=one,
+        closed_at=at,
+    )
 
 
 async def post_all(engine: AsyncEngine, postings: Iterable[Posting], at: datetime) -> None:

@@ -266,6 +266,7 @@ async def test_killed_in_the_middle_of_closing_it_is_closed_once(
         await connection.rollback()
 
 
+@pytest.mark.timeout(600)  # for a busy machine
 async def test_two_hundred_owners_and_fifty_thousand_sessions_add_up(engine: AsyncEngine) -> None:
     await add_platform(engine)
     chance = random.Random(4)
