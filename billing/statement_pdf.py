@@ -91,8 +91,6 @@ def _story(view: StatementView) -> list[Flowable]:
         Spacer(0, 6),
         *owner,
     ]  # fmt: skip
-    for grid in view.grids:
-        story += _grid(grid)
     rows = [[paragraph(label), paragraph(amount, AMOUNT)] for label, amount in view.balance]
     result = [[paragraph(view.result[0], TOTAL), paragraph(view.result[1], TOTAL_AMOUNT)]]
     widths = [WIDTH * 0.7, WIDTH * 0.3]
@@ -102,7 +100,10 @@ def _story(view: StatementView) -> list[Flowable]:
         Table(result, colWidths=widths, style=_RESULT),
         *(paragraph(note, NOTE) for note in view.notes),
     ]
-    return [*story, KeepTogether(settlement)]
+    story.append(KeepTogether(settlement))
+    for grid in view.grids:
+        story += _grid(grid)
+    return story
 
 
 def _grid(grid: Grid) -> list[Flowable]:
