@@ -114,7 +114,8 @@ async def add_sales(
     engine: AsyncEngine, owner_id: str, costs: Iterable[Cost], at: datetime, *, way: Way = Way.CARD, start: int = 0
 ) -> None:
     """Sessions that were sold for an owner, as the service writes them: the state, the sale, what is owed."""
-    rows, postings = [], []
+    rows: list[dict[str, Any]] = []
+    postings: list[Posting] = []
     by_card = way is Way.CARD
     for number, one in enumerate(costs, start):
         session_id = f"{owner_id}-{way}-{number}"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,12 +22,17 @@ from billing.ledger import Account, Entry, EntrySet, Kind
 from billing.statement import EntryKind
 from billing.terms import Period, Terms, terms_to_json
 from billing.way import Way
+from csms.nouns import keepers
 from csms.payouts import statements
-from csms.payouts.statements import CloseStatements, close_due, close_next
-from csms.terminals.rounds import Round
+from csms.payouts.statements import CloseStatements, close_next
+from csms.terminals.rounds import MakeRound, RoundDoer, RoundTimes
 from sessions.books import Posting
+from sessions.clock import ManualClock
+from sessions.outbox import Outbox
+from sessions.service import Dispatched
 from storage import owner_schema as o
 from storage import payout_schema as p
+from storage import schema as s
 from storage.engine import reading, writing
 from tests.store.owned import (
     add_owner,
@@ -45,9 +53,9 @@ OSLO = ZoneInfo("Europe/Oslo")
 TERMS = Terms(fee_fixed_minor=50, fee_percent=Decimal("2.5"), minimum_payout_minor=1000)
 
 
-def moment(*when: int) -> datetime:
+def moment(year: int, month: int, day: int, hour: int = 0) -> datetime:
     """A local time in Oslo, as UTC."""
-    return datetime(*when, tzinfo=OSLO).astimezone(UTC)  # type: ignore[misc]
+    return datetime(year, month, day, hour, tzinfo=OSLO).astimezone(UTC)
 
 
 async def owner_with_sales(engine: AsyncEngine, terms: Terms = TERMS) -> None:
@@ -81,7 +89,43 @@ async def test_all_ways_of_paying_stand_together_with_fees_and_vat(engine: Async
     await assert_stated_to_the_minor_unit(engine)
 
 
-async def test_a_year_with_the_process_down_over_due_times(engine: AsyncEngine) -> None:
+@asynccontextmanager
+async def up(engine: AsyncEngine, clock: ManualClock) -> AsyncIterator[Outbox]:
+    """A process: service, outbox, rounds and the doer of statements, as the application puts them together."""
+    async with counter(engine, clock=clock, keepers=keepers()) as shop:
+        times = RoundTimes(zone=OSLO, at=time(4))
+        rounds = RoundDoer(shop.service, engine, clock.now, times, statements.ROUND)
+        closing = statements.StatementDoer(shop.service, engine, clock.now)
+
+        async def do(dispatched: Dispatched) -> None:
+            if isinstance(dispatched.command, MakeRound):
+                await rounds(dispatched.command, dispatched)
+            elif isinstance(dispatched.command, CloseStatements):
+                await closing(dispatched.command, dispatched)
+
+        outbox = Outbox(engine, clock, node="node-a", do=do, lane_of=lambda d: getattr(d.command, "lane", None))
+        shop.service.on_commands = outbox.take
+        await outbox.start()
+        await rounds.begin()
+        try:
+            yield outbox
+        finally:
+            await outbox.stop()
+
+
+async def until_done(engine: AsyncEngine, clock: ManualClock) -> None:
+    """Until every command that is due has been carried out."""
+    due = select(s.outbox.c.command_key).where(s.outbox.c.done_at.is_(None), s.outbox.c.due_at <= clock.now())
+    async with asyncio.timeout(100):
+        while True:
+            async with reading(engine) as connection:
+                if (await connection.execute(due.limit(1))).first() is None:
+                    return
+            await asyncio.sleep(0.002)
+
+
+@pytest.mark.timeout(400)  # for a busy machine
+async def test_a_year_of_rounds_with_the_process_down_over_due_times(engine: AsyncEngine) -> None:
     """Rounds made up for one by one, daylight saving and a leap day: each month once, to the local midnight."""
     await add_platform(engine)
     await add_owner(engine, "own_a", terms=TERMS, created_at=moment(2024, 1, 1))
@@ -90,29 +134,33 @@ async def test_a_year_with_the_process_down_over_due_times(engine: AsyncEngine) 
         end = moment(2024 + month // 12, month % 12 + 1, 1)
         for n, at in enumerate((start, end - timedelta(seconds=1))):  # the first and the last second are in it
             await add_sales(engine, "own_a", [cost({"25": 1000 * month})], at, start=month * 10 + n)
-    day, down = date(2024, 1, 2), {date(2024, 2, 28) + timedelta(days=n) for n in range(40)}
-    made_up: list[date] = []
-    async with counter(engine) as shop:
-        doer = statements.StatementDoer(shop.service, engine, lambda: shop.now)
-        while day <= date(2025, 1, 2):
-            made_up.append(day)
-            if day not in down:
-                for late in made_up:
-                    due_at = datetime.combine(late, datetime.min.time().replace(hour=4), tzinfo=OSLO).astimezone(UTC)
-                    async with writing(engine) as connection:
-                        r = Round(connection=connection, day=late, due_at=due_at, now=due_at, zone=OSLO)
-                        await close_due(r)
-                    for command in r.commands:
-                        assert isinstance(command, CloseStatements)
-                        await doer(command, None)  # type: ignore[arg-type]  # not looked at
-                made_up = []
-            day += timedelta(days=1)
+    clock = ManualClock(moment(2024, 1, 1, 12))
+    # It runs from day to day, is killed with a round in hand, and is down over the ends of months.
+    for first, last in (
+        ((2024, 1, 2, 5), (2024, 2, 28, 5)),
+        ((2024, 4, 8, 5), (2024, 6, 30, 5)),
+        ((2024, 7, 1, 5), (2024, 10, 26, 5)),
+        ((2024, 12, 24, 5), (2025, 1, 2, 5)),
+    ):
+        await clock.set(moment(*first))
+        async with up(engine, clock):
+            pass  # killed while it makes up for what it missed
+        async with up(engine, clock):
+            await until_done(engine, clock)
+            while clock.now() < moment(*last):
+                await clock.advance(3 * 86_400)
+                await until_done(engine, clock)
     made = await statements_of(engine, "own_a")
-    assert [s.period_start for s in made] == [moment(2024, month, 1) for month in range(1, 13)]
-    assert [s.gross_minor for s in made] == [2000 * month for month in range(1, 13)]
-    hours = [(s.period_end - s.period_start) / timedelta(hours=1) for s in made]
+    assert [x.period_start for x in made] == [moment(2024, month, 1) for month in range(1, 13)]
+    assert [x.gross_minor for x in made] == [2000 * month for month in range(1, 13)]
+    hours = [(x.period_end - x.period_start) / timedelta(hours=1) for x in made]
     assert hours == [744, 696, 743, 720, 744, 720, 744, 744, 720, 745, 720, 744]
-    assert [s.statement_id for s in made] == [f"ST{n:08}" for n in range(1, 13)]
+    assert [x.statement_id for x in made] == [f"ST{n:08}" for n in range(1, 13)]
+    made_rounds = select(s.journal.c.fact_key).where(s.journal.c.kind == "RoundMade")
+    async with reading(engine) as connection:
+        days = set((await connection.execute(made_rounds)).scalars())
+    last_day = max(date.fromisoformat(key.split(":")[1]) for key in days)
+    assert len(days) == (last_day - date(2024, 1, 3)).days + 1  # not a day was skipped
     await assert_stated_to_the_minor_unit(engine)
 
 

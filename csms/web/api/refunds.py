@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.cost_json import cost_from_json
-from billing.ledger import Account
+from billing.ledger import PLATFORM, Account
 from billing.pan import redact_pans
 from billing.refund import RefundError
 from csms.payouts import refunds
@@ -36,9 +36,13 @@ resource = Resource(
     },
 )
 
-_HOW = {
+#: Collected by an owner's own processor.
+OWNERS = "own processor"
+_HOW: dict[str, str] = {
     Account.ACQUIRER: "Ask the acquirer to refund this amount of the authorisation with host_reference; the terminals' "
     "cloud has no refund. Then confirm with the acquirer's reference.",
+    OWNERS: "The owner's own processor collected: the owner asks its acquirer to refund this amount of the "
+    "authorisation with host_reference. Then confirm with the acquirer's reference.",
     Account.STATION_ACQUIRER: "The station's own terminal collected: ask its provider to refund this amount, with the "
     "payment's reference. Then confirm with the provider's reference.",
     Account.CONTRACTS: "Nothing was paid with a card: credit this amount on the next bill of the contract behind the "
@@ -260,7 +264,7 @@ def _shown(call: ApiCall, row: Any) -> dict[str, Any]:
     own = {name: getattr(row, name) for name in RefundShown.model_fields if hasattr(row, name)}
     return own | {
         "vat_lines": [VatLineShown.of(line) for line in cost.vat],
-        "what_to_do": _HOW[Account(row.receivable)],
+        "what_to_do": _HOW[row.receivable if row.book == PLATFORM else OWNERS],
         "credit_note_url": f"{base}/r/{row.receipt_token}" if row.receipt_token else None,
     }
 
