@@ -27,6 +27,7 @@ from csms.ocpp.options import OcppOptions
 from csms.ocpp.server import OcppServer
 from csms.ocpp.station_port import OcppStationPort
 from csms.ocpp.tls import KeyPair, TlsError
+from csms.payouts.statements import CloseStatements, StatementDoer
 from csms.provision import provision
 from csms.settings import PayterSettings, Settings, SettingsError
 from csms.stations.authority_store import AuthoritySettings, ensure_authority
@@ -149,6 +150,7 @@ class App:
             steps(),
         )
         doers.add(MakeRound, self.rounds)
+        doers.add(CloseStatements, StatementDoer(self.service, self.engine, self.clock.now))
         self.files = FileStore(
             self.engine,
             self.clock.now,
@@ -170,6 +172,7 @@ class App:
             serial_patterns=settings.inventory.serial_patterns,
             licence_grace_days=settings.licences.grace_days,
             processors=self.processors,
+            debtor=settings.payouts.debtor(settings.issuer.name),
         )
         if self.bridge is not None:
             self.api.probe, self.api.wake = self.bridge.probe, self.bridge.wake

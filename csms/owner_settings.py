@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from datetime import time
+from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from billing.bank_account import checked_bic, checked_iban
+from billing.money import exponent
 from csms.ocpp_settings import Section
+from csms.payouts.payment_file import BankAccount, Debtor
 from csms.terminals.vault import HOW_TO_MAKE_A_KEY, is_key
 from sessions.families import FAMILIES
 
@@ -99,3 +103,52 @@ class ProcessorSettings(Section):
     loopback: bool = Field(
         False, description="Development only: http to this machine is allowed too, where a simulator plays the cloud."
     )
+
+
+class BankAccountSettings(Section):
+    """An account of the platform that owners are paid from."""
+
+    currency: str = Field(description="ISO 4217 code: what is owed in this currency is paid from this account.")
+    iban: str = Field(description="Its IBAN.")
+    bic: str | None = Field(None, description="BIC of its bank, where the bank wants it.")
+
+    @field_validator("currency")
+    @classmethod
+    def _a_currency(cls, value: str) -> str:
+        exponent(value)
+        return value
+
+    @field_validator("iban")
+    @classmethod
+    def _an_iban(cls, value: str) -> str:
+        return checked_iban(value)
+
+    @field_validator("bic")
+    @classmethod
+    def _a_bic(cls, value: str | None) -> str | None:
+        return checked_bic(value) if value else None
+
+
+class PayoutSettings(Section):
+    """Payouts to site owners: payment files for the bank, as ISO 20022 pain.001."""
+
+    name: str = Field("", max_length=70, description="Name of the account's holder. Empty: the issuer's.")
+    accounts: tuple[BankAccountSettings, ...] = Field((), description="One account a currency. None: no payment files.")
+    message: Literal["pain.001.001.03", "pain.001.001.09", "pain.001.001.10", "pain.001.001.11"] = Field(
+        "pain.001.001.09", description="Version of the message, as the bank takes it."
+    )
+    four_eyes: bool = Field(
+        True, description="Whether a payment file has to be released with another token than it was proposed with."
+    )
+
+    @model_validator(mode="after")
+    def _one_account_a_currency(self) -> PayoutSettings:
+        currencies = [account.currency for account in self.accounts]
+        if len(set(currencies)) != len(currencies):
+            raise ValueError("names several accounts of one currency; payouts are made from one")
+        return self
+
+    def debtor(self, name: str) -> Debtor:
+        """Who pays. ``name``: the issuer's."""
+        accounts = {a.currency: BankAccount(iban=a.iban, bic=a.bic) for a in self.accounts}
+        return Debtor(name=self.name or name, accounts=accounts, message=self.message, four_eyes=self.four_eyes)

@@ -26,7 +26,14 @@ from billing.receipt import Issuer
 from billing.tariff import Tariff, simple_tariff
 from billing.tariff_json import tariff_from_json
 from csms.ocpp_settings import AuthoritySection, ContractSettings, OcppSettings, Section
-from csms.owner_settings import InventorySettings, LicenceSettings, ProcessorSettings, RoundSettings, VaultSettings
+from csms.owner_settings import (
+    InventorySettings,
+    LicenceSettings,
+    PayoutSettings,
+    ProcessorSettings,
+    RoundSettings,
+    VaultSettings,
+)
 from sessions.facts import TokenStatus
 from sessions.families import FAMILIES
 from sessions.session import Policy
@@ -340,6 +347,7 @@ class Settings(BaseSettings):
     licences: LicenceSettings = LicenceSettings()
     vault: VaultSettings = VaultSettings()
     processors: ProcessorSettings = ProcessorSettings()
+    payouts: PayoutSettings = PayoutSettings()
     issuer: IssuerSettings = IssuerSettings()
     tariffs: tuple[TariffSettings, ...] = ()
     stations: tuple[StationSettings, ...] = ()

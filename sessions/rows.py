@@ -283,6 +283,13 @@ async def set_counter(connection: AsyncConnection, name: str, value: int) -> Non
     await connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
 
 
+async def next_number(connection: AsyncConnection, name: str) -> int:
+    """The counter's next number: given out by the caller's commit, or not at all, so a series has no gaps."""
+    number = await counter(connection, name) + 1
+    await set_counter(connection, name, number)
+    return number
+
+
 async def enqueue(connection: AsyncConnection, commands: Iterable[Command], now: datetime) -> None:
     """Put commands into the outbox beside the loop, in the caller's transaction; a known key changes nothing.
 

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bridge.probe import Probe
 from csms.ocpp.server import OcppServer
+from csms.payouts.payment_file import Debtor
 from csms.stations.calls import Waiters
 from csms.stations.configuration import Wanted
 from csms.stations.file_store import FileStore
@@ -38,7 +39,7 @@ class Api:
     """What operations work with.
 
     ``now``: the clock; ``public_url``: how the outside reaches this system; ``link_lifetime``: of stations' file links;
-    ``serial_patterns``: of terminals, by family, instead of the built-in ones.
+    ``serial_patterns``: of terminals, by family, instead of the built-in ones; ``debtor``: who pays owners out.
     ``wake``: something changed for the terminal of this serial, its keeper is to look at once. ``probe``: asks
     terminals' clouds; None where the settings have none.
     """
@@ -56,6 +57,7 @@ class Api:
     serial_patterns: Mapping[str, str]
     licence_grace_days: int
     processors: Processors
+    debtor: Debtor
     probe: Probe | None = None
     wake: Callable[[str], None] = _no_keepers
 

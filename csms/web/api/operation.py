@@ -11,7 +11,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 import orjson
 from aiohttp import web
@@ -161,6 +161,12 @@ class Body(BaseModel):
 
 class Shown(BaseModel):
     """What callers are shown."""
+
+    @classmethod
+    def of(cls, value: Any, **more: Any) -> Self:
+        """Made of what ``value`` (a row, a dataclass) calls the same, and of ``more``."""
+        same = {name: getattr(value, name) for name in cls.model_fields if name not in more}
+        return cls(**same, **more)
 
 
 @dataclass(frozen=True, slots=True)
