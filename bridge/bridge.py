@@ -9,13 +9,15 @@ from datetime import datetime
 
 from aiohttp import web
 
-from bridge.callbacks import PayterCallbacks
+from bridge.callback_probe import CallbackProbe
+from bridge.callbacks import PayterCallbacks, TrialCallbacks
 from bridge.cards import mint_arm_id
 from bridge.keeper import TerminalKeeper
 from bridge.options import PayterOptions
 from bridge.payter import PayterTerminals
 from bridge.payter_wire import PayterWire
 from bridge.redaction import where
+from bridge.verification import PayterVerification
 from sessions.directory import Inbox, TerminalDirectory
 from sessions.facts import TerminalStateReported
 from sessions.ports import TerminalPort
@@ -30,7 +32,13 @@ class Bridge:
     """
 
     def __init__(
-        self, options: PayterOptions, inbox: Inbox, terminals: TerminalDirectory, clock: Callable[[], datetime]
+        self,
+        options: PayterOptions,
+        inbox: Inbox,
+        terminals: TerminalDirectory,
+        clock: Callable[[], datetime],
+        *,
+        trials: TrialCallbacks | None = None,
     ) -> None:
         self._options = options
         self._inbox = inbox
@@ -38,6 +46,9 @@ class Bridge:
         self._clock = clock
         self._wire = PayterWire(options)
         self._callbacks = PayterCallbacks(options, inbox, terminals, clock=clock, wake=self.wake, heard=self._heard)
+        self._callbacks.trials = trials
+        self.probe = CallbackProbe(options.public_callback_base)
+        self.verification = PayterVerification(options, self._wire_for, clock)
         self.port: TerminalPort = PayterTerminals(options, self._wire, inbox, terminals, clock=clock, wake=self.wake)
         self._keepers: dict[str, tuple[TerminalKeeper, asyncio.Task[None]]] = {}
         self._supervisor: asyncio.Task[None] | None = None
@@ -45,7 +56,11 @@ class Bridge:
 
     def routes(self) -> list[web.RouteDef]:
         """The callbacks' routes. Their paths carry a secret: log requests with `RedactingAccessLogger` only."""
-        return self._callbacks.routes()
+        return [*self._callbacks.routes(), *self.probe.routes()]
+
+    def _wire_for(self, account_id: str) -> PayterWire | None:
+        """The wire of a processor's account; the platform's is the only one."""
+        return self._wire if account_id == "" else None
 
     async def start(self) -> None:
         """Start keeping every terminal armed."""

@@ -62,7 +62,8 @@ class TerminalRecord:
     """A terminal as configured. ``hold_minor``: what to arm it with (the largest hold of its EVSEs' tariffs).
 
     ``account_id``: the processor a new tap is paid through; "": the platform's. ``out_of_service``: why it is not to be
-    armed ("state": not live; "licence": none, or expired); "" when it is.
+    armed ("state": not live; "licence": none, or expired); "" when it is. ``on_trial``: a test transaction has
+    its reader.
     """
 
     serial: str
@@ -74,6 +75,7 @@ class TerminalRecord:
     evses: tuple[TerminalEvse, ...]
     account_id: str = ""
     out_of_service: str = ""
+    on_trial: bool = False
 
 
 class ArmState(StrEnum):

@@ -20,6 +20,8 @@ from csms.stations.calls import Waiters
 from csms.stations.configuration import Wanted
 from csms.stations.file_store import FileStore
 from csms.stations.frame_log import FrameLog
+from csms.terminals.onboarding import OnboardingOptions
+from csms.terminals.onboarding_checks import Seams
 from csms.web import api as resources
 from csms.web.api import openapi
 from csms.web.api.operation import PREFIX, Operation, route
@@ -31,7 +33,8 @@ from sessions.service import Service
 class Api:
     """What operations work with.
 
-    ``now``: the clock; ``public_url``: how the outside reaches this system; ``link_lifetime``: of stations' file links.
+    ``now``: the clock; ``public_url``: how the outside reaches this system; ``link_lifetime``: of stations' file links;
+    ``seams``: what onboarding asks other nouns.
     """
 
     engine: AsyncEngine
@@ -42,6 +45,8 @@ class Api:
     built_in: tuple[Wanted, ...]
     files: FileStore
     link_lifetime: timedelta
+    onboarding: OnboardingOptions
+    seams: Seams
     now: Callable[[], datetime]
     public_url: str
 
