@@ -67,7 +67,7 @@ class PayterVerification:
                 return CloudSilent(failure.reason)
 
     async def arm(self, trial: Trial) -> Armed | NotArmed:
-        """Arm the reader with the trial's amount, whatever it was armed with before. No hold comes of it: repeatable."""
+        """Arm the reader with the trial's amount, whatever it was armed with. No hold comes of it: repeatable."""
         wire = self._wire_for(trial.account_id)
         if wire is None:
             return NotArmed(_NO_ACCOUNT)

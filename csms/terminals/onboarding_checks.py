@@ -88,9 +88,9 @@ class CaseChecked(Fact):
     verdicts: tuple[Verdict, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Seams:
-    """What other nouns know of a terminal's processor."""
+    """What other nouns know of a terminal's processor; whoever knows it says so here."""
 
     untransferred: Untransferred = no_transfer_known
     unmet: UnmetRequirements = unconfirmed

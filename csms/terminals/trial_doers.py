@@ -64,8 +64,8 @@ class TrialDoers:
         problem = (
             "The terminal is offline. Switch it on, give it internet, and start the test transaction again."
             if outcome.offline
-            else f"The reader could not be armed ({outcome.reason}). See that nobody uses the terminal, run the checks, "
-            "and start the test transaction again."
+            else f"The reader could not be armed ({outcome.reason}). See that nobody uses the terminal, run the "
+            "checks, and start the test transaction again."
         )
         await self._fail(command, row, problem)
 
