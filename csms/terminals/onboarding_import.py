@@ -112,15 +112,14 @@ async def _take(
 ) -> RowReport:
     serial = row.cells["terminal serial"]
     key = f"{who.owner_id or 'platform'}:{who.sha256}:{row.number}"
-    c = t.onboarding_cases.c
-    before = (await connection.execute(select(c.case_id).where(c.import_key == key))).scalar()
-    if before is not None:
-        return RowReport(row.number, serial, RowOutcome.ALREADY, before)
-    terminals = s.terminals.c
+    c, terminals = t.onboarding_cases.c, s.terminals.c
     query = select(terminals.account_id).where(terminals.serial == serial)
     if who.owner_id is not None:
         query = query.where(terminals.owner_id == who.owner_id)
-    found = (await connection.execute(query)).first()
+    found = (await connection.execute(query.with_for_update())).first()  # whoever imports it too waits here
+    before = (await connection.execute(select(c.case_id).where(c.import_key == key))).scalar()
+    if before is not None:
+        return RowReport(row.number, serial, RowOutcome.ALREADY, before)
     origin = Origin(row.cells["origin"].lower())
     if found is not None:
         await _check(connection, row, found.account_id)

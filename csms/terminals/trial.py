@@ -191,7 +191,10 @@ async def begin(
     if found is not None:
         what = "its hold is being released" if found == TrialState.HELD.value else "present a card at the terminal"
         raise CaseRefusedError(f"A test transaction runs at this terminal already ({what}): wait until it has ended.")
-    amount_minor = max(1, to_minor(options.test_amount, terminal.currency))
+    try:
+        amount_minor = max(1, to_minor(options.test_amount, terminal.currency))
+    except ValueError as error:
+        raise CaseRefusedError(f"Terminal {case.serial}: {error}") from None
     test_id = f"tst_{secrets.token_hex(12)}"
     await connection.execute(
         t.test_transactions.insert().values(

@@ -15,7 +15,7 @@ from csms.terminals.verification_port import VerificationPort
 from sessions.facts import Fact
 from sessions.ports import Captured, Declined, Failed, Held, HoldOutcome, NotFound, Released, Unknown
 from sessions.service import Dispatched, Service
-from sessions.verification import Armed, CardRead, NotArmed, Trial
+from sessions.verification import Answering, Armed, CardRead, NotArmed, Trial
 from storage import onboarding_schema as t
 from storage import schema as s
 from storage.engine import reading
@@ -23,6 +23,7 @@ from storage.engine import reading
 POLL_S = 5  # of one wait for a card; between two the deadline is looked at
 PAUSE_S = 0.5  # real seconds, where a wait is answered at once
 ARMING_TRIES = 3
+IDLE = "IDLE"  # as the terminals' cloud says of a reader that waits for nothing
 
 
 class TrialDoers:
@@ -82,6 +83,9 @@ class TrialDoers:
                 return
             if self._now() >= row.present_by:
                 break
+            status = await self._cloud.answers(row.serial, row.account_id)
+            if isinstance(status, Answering) and status.online and status.state == IDLE:
+                await self._cloud.arm(trial)  # it was switched off and on, or somebody stopped it
             await asyncio.sleep(PAUSE_S)
         await self._cloud.disarm(trial)
         problem = (

@@ -1,6 +1,6 @@
 """Kill the server (SIGKILL) at every commit, and on either side of every call to the terminals' cloud, during a test
-transaction; restart it; find every time: one hold, released once, and the step passed. The points are enumerated by a dry
-run, not left to luck.
+transaction; restart it; find every time: one hold, released once, and the step passed. The points are enumerated by a
+dry run, not left to luck.
 """
 
 from __future__ import annotations

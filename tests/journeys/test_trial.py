@@ -184,6 +184,17 @@ async def test_captured_instead_of_released(database_url: str) -> None:
         assert (test["state"], "the card was charged" in test["problem"]) == ("unreleased", True)
 
 
+async def test_a_terminal_that_restarts_meanwhile_is_armed_again(database_url: str) -> None:
+    async with onboarding(database_url) as rig:
+        case_id = await checked(rig)
+        await rig.begin_test(case_id)
+        await rig.at.wait_for(lambda c: c.terminal(SERIAL).authorized_amount == 100, timeout_s=PATIENCE_S)
+        await rig.at.reboot(SERIAL)
+        rig.at.terminal(SERIAL).authorized_amount = 0
+        await rig.present()
+        assert (await rig.tested(case_id))["state"] == "passed"
+
+
 async def test_the_keeper_leaves_the_reader_alone_meanwhile(database_url: str) -> None:
     """No start, stop or screen of the keeper's between the trial's start and its hold, whatever wakes it."""
     async with onboarding(database_url) as rig:
