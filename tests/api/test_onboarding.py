@@ -7,6 +7,7 @@ import hashlib
 import io
 import zlib
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,14 @@ from sqlalchemy import delete, select
 from csms.web.api.api import operations
 from storage import onboarding_schema as o
 from storage import schema as t
-from storage.engine import reading
+from storage.engine import reading, writing
+from tests.conformance.bench import Bench
 from tests.databases import Databases
 from tests.journeys.onboarding_stage import OTHER, OWNER, SERIAL, Rig, onboarding
+from tests.unit.bridge.test_payter_objects import luhn_valid
 
 PNG = b"\x89PNG\r\n\x1a\n" + zlib.compress(b"picture" * 100)
+CARD = luhn_valid("4")
 HEADER = b"terminal serial,origin,processor,station,comment\n"
 
 
@@ -92,7 +96,7 @@ async def test_an_attachment_comes_back_as_it_was(
         (b"MZ\x90\x00\xff", 415, "Attach a JPEG"),
         (b"<html>\xe6</html>", 415, "Attach a JPEG"),
         (b"text with \x00", 415, "Attach a JPEG"),
-        (b"the card was 4111 1111 1111 1111, it worked", 415, "card number"),
+        (f"the card was {CARD[:4]} {CARD[4:8]} {CARD[8:12]} {CARD[12:]}, it worked".encode(), 415, "card number"),
         (PNG + b"x" * 4096, 413, "4096 bytes"),
     ],
     ids=range(6),
@@ -108,7 +112,7 @@ async def test_what_is_not_taken_is_not_kept(rig: Rig, content: bytes, status: i
 async def test_comments_stay_and_hold_no_card_numbers(rig: Rig) -> None:
     await rig.start()
     await rig.api("POST", "/onboarding-cases/1/comments", {"text": "The door was locked."}, status=204)
-    refused = await rig.api("POST", "/onboarding-cases/1/comments", {"text": "4111111111111111"}, status=409)
+    refused = await rig.api("POST", "/onboarding-cases/1/comments", {"text": CARD}, status=409)
     assert "card number" in refused["detail"]
     await rig.api("POST", "/onboarding-cases/1/cancel", {"reason": "moved"})
     await rig.api("POST", "/onboarding-cases/1/comments", {"text": "It came back."}, status=204)
@@ -213,7 +217,7 @@ def as_xlsx(raw: bytes) -> bytes:
 
 @pytest.mark.parametrize("convert", [bytes, as_xlsx], ids=["csv", "xlsx"])
 async def test_an_import_row_by_row(rig: Rig, convert: Any) -> None:
-    await terminals(rig, "N2", "N3", "N4", "N6")
+    await terminals(rig, "N2", "N3", "N4", "N6", "N8")
     await terminals(rig, "N5", owner_id=OTHER)
     await terminals(rig, "N7", inventory_state="stolen")
     rows = (
@@ -227,8 +231,8 @@ async def test_an_import_row_by_row(rig: Rig, convert: Any) -> None:
         b"N6,own,,CP,\n"
         b"N7,own,,,\n"
         b"N<8>,own,,,\n"
-        b"N3,own,,,4111111111111111\n"
     )
+    rows += f"N8,own,,,{CARD}\n".encode()
     content = convert(HEADER + rows)
     report = await rig.api("POST", "/onboarding-imports?name=list.csv", raw=content)
     assert (report["started"], report["already"], report["refused"]) == (2, 0, 9)
@@ -245,7 +249,7 @@ async def test_an_import_row_by_row(rig: Rig, convert: Any) -> None:
         (9, "station", "no station yet"),
         (10, "terminal serial", "is stolen"),
         (11, "terminal serial", "looks like that"),
-        (12, "terminal serial", "row 6 already"),
+        (12, "comment", "card number"),
     ):
         assert reasons[n][0][0] == column
         assert says in reasons[n][0][1], (n, reasons[n])
@@ -311,3 +315,20 @@ async def test_a_terminal_without_a_place(databases: Databases) -> None:
         steps = {s["code"]: s for s in case["steps"]}
         assert "serves no EVSE" in steps["station"]["result"]
         assert "serves no EVSE" in steps["prices"]["result"]
+
+
+async def test_without_a_terminals_cloud_the_checks_say_so(bench: Bench) -> None:
+    """And a test transaction cannot begin."""
+    now = datetime.now(UTC)
+    row = {"serial": "N9", "family": "P66", "currency": "NOK", "language": "en", "inventory_state": "stored"}
+    async with writing(bench.app.engine) as connection:
+        await connection.execute(t.terminals.insert().values(**row, activated_at=now))
+    made = await bench.api("POST", "/onboarding-cases", {"serial": "N9", "origin": "integrated"}, status=201)
+    assert "charged" not in {step["code"] for step in made["steps"]}  # a P66 has no battery
+    case = await bench.api("POST", f"/onboarding-cases/{made['case_id']}/checks?wait=30")
+    for step in case["steps"]:
+        if step["code"] in ("answers", "callback"):
+            assert step["state"] == "failed"
+            assert "no terminals' cloud is configured" in step["result"]
+    path = f"/onboarding-cases/{made['case_id']}/test-transactions"
+    assert "answers must have passed" in (await bench.api("POST", path, status=409))["detail"]

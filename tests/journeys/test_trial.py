@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -40,13 +41,9 @@ def history(rig: Rig) -> list[list[str]]:
     return [payment.history for payment in rig.at.sessions(SERIAL)]
 
 
-async def held(rig: Rig) -> None:
-    await rig.at.wait_for(lambda c: c.sessions(SERIAL), timeout_s=PATIENCE_S)
-
-
 async def test_nobody_presents_a_card(database_url: str) -> None:
     """At sixty times the pace, so that three minutes are three seconds."""
-    timed = {"clock_speed": 60.0, "clock_anchor": datetime.now(UTC)}
+    timed: dict[str, Any] = {"clock_speed": 60.0, "clock_anchor": datetime.now(UTC)}
     async with onboarding(database_url, **timed) as rig:
         case_id = await checked(rig)
         await rig.begin_test(case_id)

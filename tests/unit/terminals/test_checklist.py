@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -143,7 +144,7 @@ def test_all_is_well() -> None:
     assert {judge(known()).state for judge in JUDGES.values()} == {StepState.PASSED}
 
 
-def _placed(**values: object) -> dict[str, object]:
+def _placed(**values: Any) -> dict[str, object]:
     return {"places": (replace(known().places[0], **values),)}
 
 

@@ -15,7 +15,7 @@ from csms.terminals.onboarding_import import COLUMNS, REQUIRED, template_csv, te
 from csms.terminals.spreadsheet import Row, SpreadsheetError, read
 
 
-def workbook(*rows: tuple[object, ...]) -> bytes:
+def workbook(*rows: tuple[str | int | None, ...]) -> bytes:
     book, made = Workbook(), io.BytesIO()
     assert book.active is not None
     for row in rows:
