@@ -9,13 +9,15 @@ from datetime import datetime
 
 from aiohttp import web
 
-from bridge.callbacks import PayterCallbacks
+from bridge.callback_probe import CallbackProbe
+from bridge.callbacks import PayterCallbacks, TrialCallbacks
 from bridge.cards import mint_arm_id
 from bridge.keeper import TerminalKeeper
 from bridge.options import PayterOptions
 from bridge.payter import PayterTerminals
 from bridge.probe import Probe
 from bridge.redaction import where
+from bridge.verification import PayterVerification
 from bridge.wires import Wires
 from sessions.directory import Inbox, ProcessorDirectory, TerminalDirectory
 from sessions.facts import TerminalStateReported
@@ -37,6 +39,8 @@ class Bridge:
         terminals: TerminalDirectory,
         clock: Callable[[], datetime],
         processors: ProcessorDirectory | None = None,
+        *,
+        trials: TrialCallbacks | None = None,
     ) -> None:
         self._options = options
         self._inbox = inbox
@@ -45,6 +49,9 @@ class Bridge:
         self._wires = Wires(options, processors)
         self.probe = Probe(options, self._wires)
         self._callbacks = PayterCallbacks(options, inbox, terminals, clock=clock, wake=self.wake, heard=self._heard)
+        self._callbacks.trials = trials
+        self.callback_probe = CallbackProbe(options.public_callback_base)
+        self.verification = PayterVerification(options, self._wires, clock)
         self.port: TerminalPort = PayterTerminals(options, self._wires, inbox, terminals, clock=clock, wake=self.wake)
         self._keepers: dict[str, tuple[TerminalKeeper, asyncio.Task[None]]] = {}
         self._supervisor: asyncio.Task[None] | None = None
@@ -52,7 +59,7 @@ class Bridge:
 
     def routes(self) -> list[web.RouteDef]:
         """The callbacks' routes. Their paths carry a secret: log requests with `RedactingAccessLogger` only."""
-        return self._callbacks.routes()
+        return [*self._callbacks.routes(), *self.callback_probe.routes()]
 
     async def start(self) -> None:
         """Start keeping every terminal armed."""

@@ -118,6 +118,12 @@ HELD: dict[str, Text] = {
     "nb": Text("Reservert", "{hold}. Koble til kabelen om den ikke er i", "Koble til kabelen om den ikke er i"),
 }
 
+# The reader of a terminal that is being onboarded: a test transaction.
+TRIAL: dict[str, Text] = {
+    "en": Text("Test transaction", "Present a card: {hold} is held and released", "Present a card. You pay nothing"),
+    "nb": Text("Prøvetransaksjon", "Vis et kort: {hold} reserveres og frigis", "Vis et kort. Du betaler ingenting"),
+}
+
 
 def words(message: Message, language: str, parameters: Mapping[str, str]) -> Words:
     """The text of ``message``; English for a language that is not in the table."""
@@ -143,6 +149,12 @@ def held_words(language: str, hold_minor: int, currency: str) -> Words:
     """What rides on the authorise call: the amount reserved."""
     language = _known(language)
     return _fill(HELD[language], language, {"hold_minor": str(hold_minor), "currency": currency})
+
+
+def trial_words(language: str, hold_minor: int, currency: str) -> Words:
+    """What the reader shows while it waits for a test transaction's card."""
+    language = _known(language)
+    return _fill(TRIAL[language], language, {"hold_minor": str(hold_minor), "currency": currency})
 
 
 def _known(language: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from urllib.parse import urlsplit, urlunsplit
 from zoneinfo import ZoneInfo
@@ -41,9 +41,14 @@ from csms.stations.file_store import FileStore
 from csms.stations.frame_log import FrameLog
 from csms.stations.history import close_what_a_crash_left
 from csms.stations.passwords import PasswordDoer, RotatePassword
+from csms.terminals.onboarding import OnboardingOptions
+from csms.terminals.onboarding_checks import CheckCase, CheckDoer, Checks
 from csms.terminals.processors import Platform, Processors, Reachable, reseal
 from csms.terminals.rounds import MakeRound, RoundDoer, RoundTimes
+from csms.terminals.trial import ArmTrial, AwaitTrialCard, HoldTrial, LookUpTrial, ReleaseTrial, TrialCallbacks
+from csms.terminals.trial_doers import TrialDoers
 from csms.terminals.vault import Vault
+from csms.terminals.verification_port import NoCloud
 from csms.web.api.api import Api, problems
 from csms.web.health import health_routes
 from csms.web.receipts import ReceiptPages
@@ -151,6 +156,7 @@ class App:
         )
         doers.add(MakeRound, self.rounds)
         doers.add(CloseStatements, StatementDoer(self.service, self.engine, self.clock.now))
+        self._onboarding(doers)
         self.files = FileStore(
             self.engine,
             self.clock.now,
@@ -167,6 +173,7 @@ class App:
             built_in=self.built_in,
             files=self.files,
             link_lifetime=timedelta(hours=settings.files.link_lifetime_h),
+            onboarding=onboarding_options(settings, self._wake_terminal),
             now=self.clock.now,
             public_url=self.public_url,
             serial_patterns=settings.inventory.serial_patterns,
@@ -179,6 +186,30 @@ class App:
         self.outbox = Outbox(self.engine, self.clock, node=settings.node, do=doers, lane_of=doers.lane)
         self.service.on_commands = self.outbox.take
         self._http: web.AppRunner | None = None
+
+    def _onboarding(self, doers: Doers) -> None:
+        """What verifies terminals before they go live."""
+        cloud = self.bridge.verification if self.bridge else NoCloud()
+        probe = self.bridge.callback_probe if self.bridge else NoCloud()
+        checks = Checks(self.engine, cloud, probe, self.clock.now, self.processors.platform)
+        doers.add(CheckCase, CheckDoer(self.service, checks, self.clock.now, self._waiters))
+        trials = TrialDoers(
+            self.service,
+            self.engine,
+            cloud,
+            self.clock.now,
+            retry_delay_s=retry_delay_s,
+            wake=self._wake_terminal,
+        )
+        doers.add(ArmTrial, trials.arm)
+        doers.add(AwaitTrialCard, trials.wait)
+        doers.add(HoldTrial, trials.hold)
+        doers.add(LookUpTrial, trials.look_up)
+        doers.add(ReleaseTrial, trials.release)
+
+    def _wake_terminal(self, serial: str) -> None:
+        if self.bridge is not None:
+            self.bridge.wake(serial)
 
     def _bridge(self, payter: PayterSettings) -> Bridge:
         options = PayterOptions(
@@ -193,7 +224,8 @@ class App:
             card_poll_wait_s=payter.card_poll_s,
             status_poll_s=payter.status_poll_s,
         )
-        return Bridge(options, self.service, self.directory, self.clock.now, self.processors)
+        trials = TrialCallbacks(self.engine, self.service.submit, self.clock.now)
+        return Bridge(options, self.service, self.directory, self.clock.now, self.processors, trials=trials)
 
     async def start(self) -> None:
         """Database first, then what writes to it, then the doors. Raises `SchemaError`, OSError."""
@@ -305,6 +337,21 @@ def processors(settings: Settings, engine: AsyncEngine) -> Processors:
         Vault([key.get_secret_value() for key in settings.vault.keys]),
         Reachable(hosts=settings.processors.hosts, loopback=settings.processors.loopback),
         Platform(domain=payter.domain if payter else "platform", has_processor=bool(payter and payter.base_url)),
+    )
+
+
+def onboarding_options(settings: Settings, wake: Callable[[str], None]) -> OnboardingOptions:
+    """Onboarding's options. ``wake``: tells a terminal's keeper to look."""
+    o = settings.onboarding
+    return OnboardingOptions(
+        test_amount=o.test_amount,
+        card_wait=timedelta(seconds=o.card_wait_s),
+        checks_valid=timedelta(hours=o.checks_valid_h),
+        test_valid=timedelta(hours=o.test_valid_h),
+        max_attachment_bytes=o.max_attachment_bytes,
+        max_import_bytes=o.max_import_bytes,
+        max_import_rows=o.max_import_rows,
+        wake=wake,
     )
 
 

@@ -29,6 +29,7 @@ from csms.ocpp_settings import AuthoritySection, ContractSettings, OcppSettings,
 from csms.owner_settings import (
     InventorySettings,
     LicenceSettings,
+    OnboardingSettings,
     PayoutSettings,
     ProcessorSettings,
     RoundSettings,
@@ -348,6 +349,7 @@ class Settings(BaseSettings):
     vault: VaultSettings = VaultSettings()
     processors: ProcessorSettings = ProcessorSettings()
     payouts: PayoutSettings = PayoutSettings()
+    onboarding: OnboardingSettings = OnboardingSettings()
     issuer: IssuerSettings = IssuerSettings()
     tariffs: tuple[TariffSettings, ...] = ()
     stations: tuple[StationSettings, ...] = ()

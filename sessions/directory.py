@@ -63,7 +63,8 @@ class TerminalRecord:
 
     ``account_id``: the processor a new tap is paid through; "": the platform's. ``out_of_service``: why it is not to be
     armed ("state": not live; "licence": none, or expired); "" when it is. ``stops_only``: its licence ran out during a
-    charge that was started here: it is armed for that one's card, to stop it.
+    charge that was started here: it is armed for that one's card, to stop it. ``on_trial``: a test transaction has its
+    reader.
     """
 
     serial: str
@@ -76,6 +77,7 @@ class TerminalRecord:
     account_id: str = ""
     out_of_service: str = ""
     stops_only: bool = False
+    on_trial: bool = False
 
 
 class ArmState(StrEnum):

@@ -25,9 +25,13 @@ from sessions.facts import EvseStatus, TokenStatus
 from sessions.rows import insert_for, load_tariffs, out_of_service, token_record
 from sessions.tables import CLAIMING, RUNNING, Charging
 from sessions.tokens import ONE_TIME, UNKNOWN, TokenRecord
-from storage import charging_profile_schema, device_model_schema, energy_schema
+from storage import charging_profile_schema, device_model_schema, energy_schema, onboarding_schema
 from storage import schema as t
 from storage.engine import reading, writing
+
+_T = onboarding_schema.test_transactions.c
+#: Terminals whose reader a test transaction has: from when it is asked for until its hold is placed, or it has failed.
+_TRIALS = select(_T.serial).where(_T.ended_at.is_(None), _T.held_at.is_(None))
 
 
 class SqlDirectory:
@@ -171,6 +175,7 @@ class SqlDirectory:
         async with reading(self._engine) as connection:
             rows = (await connection.execute(terminals)).all()
             served = (await connection.execute(places)).all()
+            on_trial = set((await connection.execute(_TRIALS)).scalars())
             tariffs = await load_tariffs(connection)
             closed = {row.serial: out_of_service(row, self._clock.now()) for row in rows}
             charging = await _charging(connection, [name for name, why in closed.items() if why == "licence"])
@@ -190,6 +195,7 @@ class SqlDirectory:
                     account_id=row.account_id,
                     out_of_service=closed[row.serial],
                     stops_only=row.serial in charging,
+                    on_trial=row.serial in on_trial,
                     evses=tuple(
                         TerminalEvse(
                             station_id=place.station_id,

@@ -39,6 +39,7 @@ class Shelf(StrEnum):
 
     UPLOADS = "uploads"  # by transfer id
     FIRMWARE = "firmware"  # by image id
+    ATTACHMENTS = "attachments"  # by attachment id (csms.terminals.case_attachments)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,9 +77,21 @@ async def obstacles(
     return reasons
 
 
+async def unmet(connection: AsyncConnection, account_id: str, serial: str) -> list[str]:
+    """What an own processor's account, and the terminal at it, have not had confirmed; nothing if all is."""
+    known = await confirmations(connection, account_id, serial)
+    return [MISSING[each.requirement] for each in known if not each.met]
+
+
+async def untransferred(connection: AsyncConnection, serial: str, account_id: str, platform: Platform) -> str | None:
+    """What is missing until the terminal sits in the domain of the account ("": the platform's); None: it does."""
+    domain = await domain_transfers.domain_of(connection, account_id, platform.domain)
+    sits = await domain_transfers.sits_in(connection, serial, platform.domain)
+    return None if sits == domain else await _to_be_moved(connection, serial, sits, domain or "")
+
+
 async def _of_account(connection: AsyncConnection, terminal: Any, account_id: str) -> list[str]:
-    known = await confirmations(connection, account_id, terminal.serial)
-    reasons = [MISSING[each.requirement] for each in known if not each.met]
+    reasons = await unmet(connection, account_id, terminal.serial)
     issuer = select(t.issuers.c.issuer_id).where(t.issuers.c.issuer_id == f"owner:{terminal.owner_id}")
     if (await connection.execute(issuer)).first() is None:
         reasons.append("receipts cannot be written in the owner's name: complete the owner's name and numbers")

@@ -22,6 +22,7 @@ from csms.stations.calls import Waiters
 from csms.stations.configuration import Wanted
 from csms.stations.file_store import FileStore
 from csms.stations.frame_log import FrameLog
+from csms.terminals.onboarding import OnboardingOptions
 from csms.terminals.processors import Processors
 from csms.web import api as resources
 from csms.web.api import openapi
@@ -52,6 +53,7 @@ class Api:
     built_in: tuple[Wanted, ...]
     files: FileStore
     link_lifetime: timedelta
+    onboarding: OnboardingOptions
     now: Callable[[], datetime]
     public_url: str
     serial_patterns: Mapping[str, str]
