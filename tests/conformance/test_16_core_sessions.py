@@ -171,7 +171,11 @@ async def test_TC_011_1_remote_start_first(bench: Bench) -> None:
 
 
 async def test_TC_011_2_remote_start_time_out(databases: Databases) -> None:
-    fast = {"clock_speed": 60.0, "clock_anchor": datetime.now(UTC), "sessions": {"connection_timeout_s": 5}}
+    fast: dict[str, Any] = {
+        "clock_speed": 60.0,
+        "clock_anchor": datetime.now(UTC),
+        "sessions": {"connection_timeout_s": 5},
+    }
     async with bench(databases.fresh("sqlite"), **fast) as made:
         at = await point(made)
         tag = await at.remote_start()
