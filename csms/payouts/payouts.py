@@ -108,12 +108,12 @@ async def propose(
     """Put every statement that can be paid in ``currency`` into a batch; return its id. Raises `PayoutRefusedError`."""
     if currency not in debtor.accounts:
         raise PayoutRefusedError(f"No account in {currency} is configured: add one to payouts.accounts.")
+    batch_id = f"PB{await next_number(connection, NUMBERS):08}"  # locks: of two proposals one sees what the other took
     found = await payable(connection, currency)
     ready = [one for one in found if one.account is not None]
     if not ready:
         waiting = f"; {len(found)} wait: {found[0].waits}" if found else ""
         raise PayoutRefusedError(f"No statement in {currency} can be paid out now{waiting}.")
-    batch_id = f"PB{await next_number(connection, NUMBERS):08}"
     await connection.execute(
         t.payout_batches.insert().values(
             batch_id=batch_id,

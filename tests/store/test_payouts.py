@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -100,6 +101,27 @@ async def test_a_batch_is_released_by_another_person_and_its_file_is_made_once(e
     with pytest.raises(PayoutRefusedError, match="only a proposed one"):
         async with writing(engine) as connection:
             await payouts.cancel(connection, batch_id)
+
+
+async def test_two_proposals_at_once_pay_nothing_twice(engine: AsyncEngine) -> None:
+    await owed(engine, 1000, 2000)
+    made = await asyncio.gather(propose(engine), propose(engine), return_exceptions=True)
+    refused = [one for one in made if isinstance(one, PayoutRefusedError)]
+    assert len(refused) == 1
+    assert [row.batch_id for row in await rows(engine, p.payout_batches)] == ["PB00000001"]
+    assert len(await rows(engine, p.payouts)) == 2
+    found = await asyncio.gather(release(engine, "PB00000001"), release(engine, "PB00000001"), return_exceptions=True)
+    assert sorted(type(one).__name__ for one in found) == ["NoneType", "PayoutRefusedError"]
+    assert (await books(engine))[Account.PAYOUTS_IN_TRANSIT] == -3000
+
+
+async def test_the_same_return_file_twice_at_once_is_booked_once(engine: AsyncEngine) -> None:
+    await owed(engine, 1000)
+    await release(engine, await propose(engine))
+    file = camt(entry("DBIT", Decimal("10.00"), "ST00000001"))
+    told = await asyncio.gather(tell(engine, file), tell(engine, file))
+    assert told == [[("ST00000001", "executed")]] * 2
+    assert (await books(engine))[Account.BANK] == -1000
 
 
 async def test_killed_between_making_and_booking_the_file_it_is_made_again(
