@@ -49,7 +49,7 @@ class Shop:
     async def api(self, method: str, path: str, body: Any = None, status: int = 200, **more: Any) -> Any:
         return await self.bench.api(method, path, body, status=status, **more)
 
-    async def as_owner(self, owner_id: str = OWNER, role: Role = Role.ADMIN) -> str:
+    async def as_owner(self, owner_id: str = OWNER, role: Role = Role.OPERATOR) -> str:
         _, token = await create_token(self.bench.app.engine, "user", role, datetime.now(UTC), owner_id=owner_id)
         return token
 

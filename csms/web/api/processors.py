@@ -232,7 +232,7 @@ async def change_processor(call: ApiCall) -> Reply:
 @resource.operation(
     "PUT",
     "/processors/{account_id}/credentials",
-    role=Role.ADMIN,
+    role=Role.OPERATOR,
     body=CredentialsWanted,
     answers={200: ProcessorWithRequirements},
     errors=(409,),
