@@ -134,11 +134,12 @@ class TerminalKeeper:
 
     async def _unseen(self, record: TerminalRecord, arm: ArmRecord | None, wire: PayterWire, failure: Failure) -> float:
         """The cloud told nothing. A terminal that left an old processor is not waited for there."""
-        gone = wire.unreachable or isinstance(failure, Refusal)
+        refused = isinstance(failure, Refusal) and failure.credible and failure.status in {401, 403, 404}
+        gone = bool(wire.unreachable) or refused
         if gone and arm is not None and arm.state is not ArmState.CLOSED and arm.account_id != record.account_id:
             # No card of it is in use (asked above), and nothing can be armed there any more.
             await self._close(arm, "processor changed")
-            return self._back_off() if wire.unreachable else 0.0
+            return 0.0
         if wire.unreachable:
             await self._report(False, "no processor")
         elif isinstance(failure, Refusal):  # not known there, or the key is wrong: it can take no card

@@ -101,7 +101,7 @@ async def own_processor(api: Any, cloud: TerminalCloud, *serials: str) -> str:
     path = f"/processors/{account_id}"
     await api("PUT", f"{path}/credentials", wanted_credentials(), headers={"If-Match": '"1"'})
     for requirement in ("agreement", "merchant"):
-        await api("PUT", f"{path}/requirements/{requirement}", {"reference": f"{requirement} 2026-1"})
+        await api("PUT", f"{path}/requirements", {"requirement": requirement, "reference": f"{requirement} 2026-1"})
     shown = await api("POST", f"{path}/verification")
     assert [each["met"] for each in shown["requirements"]] == [True, True, True], shown["requirements"]
     for serial in serials:

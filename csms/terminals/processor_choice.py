@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from csms.terminals import domain_transfers
 from csms.terminals.processors import MISSING, Platform, confirmations
 from sessions.commands import Command
+from sessions.directory import ArmState
 from sessions.facts import ArmOpened
 from storage import owner_schema as o
 from storage import schema as t
@@ -146,17 +147,28 @@ async def choose(
     c = o.processor_changes
     pending = (c.c.serial == serial, c.c.state == ChangeState.PENDING.value)
     await connection.execute(update(c).where(*pending).values(state=ChangeState.SUPERSEDED.value))
+    # Taken back before it took effect: the reader is still armed where it is to be.
+    still = await _armed_at(connection, serial) == account_id
     change = {
         "serial": serial,
         "from_account": terminal.account_id,
         "to_account": account_id,
-        "state": ChangeState.PENDING.value,
+        "state": ChangeState.EFFECTIVE.value if still else ChangeState.PENDING.value,
+        "effective_at": now if still else None,
         "reason": reason,
         "requested_by": by[:80],
         "requested_at": now,
     }
     await connection.execute(c.insert().values(change))
     return True
+
+
+async def _armed_at(connection: AsyncConnection, serial: str) -> str | None:
+    """Where the reader is armed just now; None if it is not."""
+    a = t.arms.c
+    query = select(a.account_id, a.state).where(a.serial == serial).order_by(a.opened_at.desc()).limit(1)
+    row = (await connection.execute(query)).first()
+    return None if row is None or row.state == ArmState.CLOSED else str(row.account_id)
 
 
 async def in_use(connection: AsyncConnection, terminal: Any) -> InUse:

@@ -172,16 +172,44 @@ async def card_charge(bench: Bench, session_id: str, *, serial: str, station_id:
         assert (await connection.execute(query)).scalar() == "captured"
 
 
+def _account(side: Side) -> dict[str, Any]:
+    return {
+        "owner_id": side.ids["owner_id"],
+        "name": f"{side.name} contract",
+        "base_url": "https://cps.mypayter.com/",
+        "domain": f"{side.name} domain",
+        "merchant_id": f"{side.name} merchant",
+        "acquirer": f"{side.name} bank",
+    }
+
+
+async def _processor(bench: Bench, side: Side) -> None:
+    """The owner's own processor, and the way of the terminal into its domain."""
+    if side.name == "PLATFORM":  # its processor is in the settings
+        return
+    made = await bench.api("POST", "/processors", _account(side), status=201)
+    side.mark("account_id", made["account_id"])
+    side.marks |= {f"{side.name} {what}" for what in ("contract", "domain", "merchant", "bank")}
+    wanted = {"account_id": made["account_id"], "tt_number": f"TT-{side.name}"}
+    path = f"/terminals/{side.ids['serial']}/domain-transfers"
+    side.mark("domain_transfer_id", (await bench.api("POST", path, wanted, status=201))["transfer_id"])
+    side.marks.add(f"TT-{side.name}")
+
+
 Maker = Callable[[Bench, Side], Awaitable[None]]
 
 #: Later ones may use what earlier ones entered.
-NOUNS: tuple[Maker, ...] = (_owner, _users, _site, _tariff, _station, _terminal, _session)
+NOUNS: tuple[Maker, ...] = (_owner, _users, _site, _tariff, _station, _terminal, _session, _processor)
 
 #: Path parameters that only count within what the path names before them, such as a station's EVSE.
 WITHIN = frozenset({"evse_id"})
 
 #: A valid body, by operation, that names what is somebody else's (the side it is given). JSON, or bytes for a file.
-NAMING: dict[str, Callable[[Side], Any]] = {}
+NAMING: dict[str, Callable[[Side], Any]] = {
+    "enter_processor": _account,
+    "confirm_terminal_routing": lambda side: {"account_id": side.ids["account_id"], "reference": "a letter"},
+    "enter_domain_transfer": lambda side: {"account_id": side.ids["account_id"], "tt_number": "TT-1"},
+}
 
 #: Values of query parameters that must be given.
 QUERIES: dict[str, str] = {
