@@ -21,7 +21,6 @@ from datetime import datetime
 
 from bridge import screens
 from bridge.cards import card_presented, mint_arm_id
-from bridge.families import family_of
 from bridge.options import PayterOptions
 from bridge.payter_objects import ReadCard, TerminalState, TerminalStatus
 from bridge.payter_wire import Done, NoCard, NotSent, PayterWire, Refusal
@@ -29,6 +28,7 @@ from bridge.redaction import where
 from bridge.texts import Words, idle_words
 from sessions.directory import ArmRecord, ArmState, Inbox, TerminalDirectory, TerminalRecord
 from sessions.facts import ArmClosed, ArmOpened, TerminalStateReported
+from sessions.families import family_of
 
 log = logging.getLogger(__name__)
 

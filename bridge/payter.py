@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 
 from bridge import screens
 from bridge.cards import card_ref
-from bridge.families import family_of
 from bridge.options import PayterOptions
 from bridge.payter_objects import PaymentSession, PaymentState, ReadCard, TerminalState, TerminalStatus
 from bridge.payter_wire import Done, Failure, NotSent, PayterWire, Refusal
@@ -30,6 +29,7 @@ from sessions.commands import (
 )
 from sessions.directory import ArmRecord, ArmState, Inbox, TerminalDirectory
 from sessions.facts import ArmClosed
+from sessions.families import family_of
 from sessions.ports import (
     Captured,
     CaptureOutcome,

@@ -25,10 +25,10 @@ from billing.money import exponent, to_minor
 from billing.receipt import Issuer
 from billing.tariff import Tariff, simple_tariff
 from billing.tariff_json import tariff_from_json
-from bridge.families import FAMILIES
 from csms.ocpp_settings import AuthoritySection, ContractSettings, OcppSettings, Section
 from csms.owner_settings import RoundSettings
 from sessions.facts import TokenStatus
+from sessions.families import FAMILIES
 from sessions.session import Policy
 from storage.engine import DatabaseUrlError, async_url
 
