@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from enum import StrEnum
 
@@ -47,6 +48,13 @@ class MoveRefusedError(Exception):
     """The terminal cannot go there from where it is; the text says why, and what it could do."""
 
 
+#: What modules beside this one ask before a move, and what follows it, in its transaction: (connection, serial, from,
+#: to, now). A guard raises `MoveRefusedError`.
+MoveHook = Callable[[AsyncConnection, str, State, State, datetime], Awaitable[None]]
+GUARDS: list[MoveHook] = []
+FOLLOWERS: list[MoveHook] = []
+
+
 async def move(
     connection: AsyncConnection, serial: str, to: State, *, by: str, reason: str, now: datetime, place: str = ""
 ) -> State:
@@ -65,8 +73,12 @@ async def move(
     if to not in MOVES[at]:
         possible = ", ".join(sorted(MOVES[at])) or "nothing: it has left the inventory"
         raise MoveRefusedError(f"Terminal {serial} is {at}; from there it can become {possible}, not {to}.")
+    for guard in GUARDS:
+        await guard(connection, serial, at, to, now)
     await connection.execute(update(s.terminals).where(s.terminals.c.serial == serial).values(inventory_state=to.value))
     await record(connection, serial, at, to, by=by, reason=reason, now=now, place=place)
+    for follow in FOLLOWERS:
+        await follow(connection, serial, at, to, now)
     return at
 
 
