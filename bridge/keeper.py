@@ -55,6 +55,7 @@ class TerminalKeeper:
         self._awake = asyncio.Event()
         self._failures = 0
         self._online: bool | None = None
+        self._firmware = ""
         self._screen_due = True
         self._interacted = False
         self._unstarted = ""  # an interaction whose start certainly did not take effect: it may be used again
@@ -96,7 +97,7 @@ class TerminalKeeper:
         arm = await self._terminals.latest_arm(self.serial)
         if await self._needed(arm):
             return self._options.pending_poll_s
-        await self._report(status.online, status.raw_state)
+        await self._report(status.online, status.raw_state, status.firmware)
         if not status.online:
             return self._options.status_poll_s
         await self._show_start_screen(record, arm)
@@ -228,9 +229,9 @@ class TerminalKeeper:
             )
         )
 
-    async def _report(self, online: bool, state: str) -> None:
+    async def _report(self, online: bool, state: str, firmware: str = "") -> None:
         """Write down a change between online and offline; coming back, an Apollo has forgotten its screens."""
-        if online == self._online:
+        if online == self._online and firmware in {"", self._firmware}:
             return
         now = self._clock()
         fact = TerminalStateReported(
@@ -239,10 +240,11 @@ class TerminalKeeper:
             serial=self.serial,
             online=online,
             state=state,
+            firmware=firmware,
         )
         await self._inbox.submit(fact)
-        self._online = online
-        self._screen_due = self._screen_due or online
+        self._screen_due = self._screen_due or (online and not self._online)
+        self._online, self._firmware = online, firmware or self._firmware
 
     async def _show_start_screen(self, record: TerminalRecord, arm: ArmRecord | None) -> None:
         """Send the start screen after every offline → online [D]; best effort."""

@@ -26,7 +26,7 @@ from billing.receipt import Issuer
 from billing.tariff import Tariff, simple_tariff
 from billing.tariff_json import tariff_from_json
 from csms.ocpp_settings import AuthoritySection, ContractSettings, OcppSettings, Section
-from csms.owner_settings import RoundSettings
+from csms.owner_settings import CareSettings, MailSettings, RoundSettings
 from sessions.facts import TokenStatus
 from sessions.families import FAMILIES
 from sessions.session import Policy
@@ -313,6 +313,8 @@ class Settings(BaseSettings):
     payter: PayterSettings | None = None
     sessions: SessionSettings = SessionSettings()
     rounds: RoundSettings = RoundSettings()
+    mail: MailSettings | None = None
+    care: CareSettings = CareSettings()
     issuer: IssuerSettings = IssuerSettings()
     tariffs: tuple[TariffSettings, ...] = ()
     stations: tuple[StationSettings, ...] = ()
