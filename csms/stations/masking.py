@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_SECRET = re.compile(r"password|secret|passphrase|private|authorization_?key|api_?key|\bpin\b", re.IGNORECASE)
+_SECRET = re.compile(r"password|secret|passphrase|private|authorization_?key|api_?key|\bpin\b|door_code", re.IGNORECASE)
 #: In an address: the user's part, and what makes a link of this system's unguessable.
-_IN_ADDRESS = re.compile(r"(?<=://)[^/@\s\"']+(?=@)|(?<=/uploads/)[A-Za-z0-9_-]{43}|(?<=/firmware/)[A-Za-z0-9_-]{43}")
+_IN_ADDRESS = re.compile(
+    r"(?<=://)[^/@\s\"']+(?=@)|(?<=/uploads/)[A-Za-z0-9_-]{43}|(?<=/firmware/)[A-Za-z0-9_-]{43}"
+    r"|(?<=/calendar/)[A-Za-z0-9_-]{43}"
+)
 _NAMES = ("key", "name", "variable")
 _VALUES = ("value", "attributeValue")
 MASK = "**********"
