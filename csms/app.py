@@ -16,7 +16,7 @@ from bridge.bridge import Bridge
 from bridge.none import NoTerminals
 from bridge.options import PayterOptions, retry_delay_s
 from bridge.redaction import RedactingAccessLogger
-from csms.nouns import keepers, steps
+from csms.nouns import calendars, keepers, steps
 from csms.ocpp.certificate_calls import delivery_call, renewal_call
 from csms.ocpp.configurator import OcppConfigurator
 from csms.ocpp.cost_port import OcppCostPort
@@ -39,8 +39,13 @@ from csms.stations.file_store import FileStore
 from csms.stations.frame_log import FrameLog
 from csms.stations.history import close_what_a_crash_left
 from csms.stations.passwords import PasswordDoer, RotatePassword
+from csms.terminals.alarms import AlarmDoer, WatchForAlarms
+from csms.terminals.mail import MailDoer, MailOptions
+from csms.terminals.notice_clock import NoticeDoer, RemindOfNotice
+from csms.terminals.reminders import SendReminder
 from csms.terminals.rounds import MakeRound, RoundDoer, RoundTimes
 from csms.web.api.api import Api, problems
+from csms.web.calendar_feeds import CalendarFeeds
 from csms.web.health import health_routes
 from csms.web.receipts import ReceiptPages
 from csms.web.uploads import StationFiles
@@ -143,6 +148,12 @@ class App:
             steps(),
         )
         doers.add(MakeRound, self.rounds)
+        doers.add(RemindOfNotice, NoticeDoer(self.service, self.engine, self.clock.now))
+        keep_trying = timedelta(days=settings.care.reminder_days)
+        self.mail = MailDoer(self.service, self.engine, self.clock.now, mail_options(settings), keep_trying)
+        doers.add(SendReminder, self.mail)
+        self.alarms = AlarmDoer(self.service, self.engine, self.clock.now, settings.care.thresholds())
+        doers.add(WatchForAlarms, self.alarms)
         self.files = FileStore(
             self.engine,
             self.clock.now,
@@ -161,6 +172,7 @@ class App:
             link_lifetime=timedelta(hours=settings.files.link_lifetime_h),
             now=self.clock.now,
             public_url=self.public_url,
+            photo_bytes=settings.care.photo_bytes,
         )
         self.outbox = Outbox(self.engine, self.clock, node=settings.node, do=doers, lane_of=doers.lane)
         self.service.on_commands = self.outbox.take
@@ -199,6 +211,8 @@ class App:
         await self._serve_http()
         await self.outbox.start()
         await self.rounds.begin()
+        await self.mail.begin()
+        await self.alarms.begin()
         if self.bridge is not None:
             await self.bridge.start()
         log.info("stations: ports %s; HTTP: port %s, seen as %s", self.ocpp.ports, self.http_port, self.public_url)
@@ -233,6 +247,7 @@ class App:
             *health_routes(self.engine),
             *ReceiptPages(self.engine, self.clock).routes(),
             *StationFiles(self.engine, self.service, self.files, self.clock.now).routes(),
+            *CalendarFeeds(self.engine, self.clock.now, self.public_url, calendars()).routes(),
             *(self.bridge.routes() if self.bridge else ()),
             *self.api.routes(),
         ]
@@ -321,6 +336,16 @@ def contract_options(settings: Settings) -> ContractOptions:
         provider_token=c.provider_token.get_secret_value() if c.provider_token else "",
         allow_private=c.ocsp_private,
     )
+
+
+def mail_options(settings: Settings) -> MailOptions | None:
+    """The mail server's, where there is one. Raises `SettingsError` for a CA file that cannot be read."""
+    if settings.mail is None:
+        return None
+    try:
+        return settings.mail.options()
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingsError(f"mail.ca_file: cannot be read as PEM certificates ({type(error).__name__}).") from error
 
 
 def authority_settings(settings: Settings) -> AuthoritySettings | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from datetime import time
+from datetime import time, timedelta
 from pathlib import Path
 from typing import Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from csms.ocpp_settings import Section
+from csms.terminals.alarms import Thresholds
 from csms.terminals.letters import Recipient, is_address
 from csms.terminals.mail import MailOptions, Security
 
@@ -109,3 +110,16 @@ class CareSettings(Section):
     release_h: int = Field(24, ge=1, description="A release of a hold unconfirmed for so many hours is an alarm.")
     capture_h: int = Field(72, ge=1, description="A capture unconfirmed for so many hours is an alarm.")
     photo_bytes: int = Field(8_388_608, ge=1024, le=67_108_864, description="Largest photo taken, bytes.")
+
+    def thresholds(self) -> Thresholds:
+        """As `csms.terminals.alarms` knows them."""
+        return Thresholds(
+            every=timedelta(seconds=self.watch_s),
+            terminal_offline=timedelta(minutes=self.offline_min),
+            station_offline=timedelta(minutes=self.station_offline_min),
+            failure_percent=self.failure_percent,
+            failure_taps=self.failure_taps,
+            silent=timedelta(days=self.silent_days),
+            release=timedelta(hours=self.release_h),
+            capture=timedelta(hours=self.capture_h),
+        )

@@ -31,7 +31,8 @@ from sessions.service import Service
 class Api:
     """What operations work with.
 
-    ``now``: the clock; ``public_url``: how the outside reaches this system; ``link_lifetime``: of stations' file links.
+    ``now``: the clock; ``public_url``: how the outside reaches this system; ``link_lifetime``: of stations' file links;
+    ``photo_bytes``: of the largest photo taken.
     """
 
     engine: AsyncEngine
@@ -44,6 +45,7 @@ class Api:
     link_lifetime: timedelta
     now: Callable[[], datetime]
     public_url: str
+    photo_bytes: int = 8_388_608
 
     def routes(self) -> Sequence[web.RouteDef]:
         """Every operation, and the document that describes them."""
