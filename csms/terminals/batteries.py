@@ -75,17 +75,12 @@ async def batteries(connection: AsyncConnection, at: datetime, owner_id: str | N
     """Every battery in storage at ``at``, by serial number. ``owner_id``: only this owner's."""
     zone_by_owner = await zones(connection)
     m, b = moves.terminal_moves.c, t.battery_charges.c
-    stored = dict(
-        (
-            await connection.execute(
-                select(m.serial, func.max(m.moved_at))
-                .where(m.to_state == State.STORED.value, m.moved_at <= at)
-                .group_by(m.serial)
-            )
-        )
-        .tuples()
-        .all()
+    last = (
+        select(m.serial, func.max(m.moved_at))
+        .where(m.to_state == State.STORED.value, m.moved_at <= at)
+        .group_by(m.serial)
     )
+    stored = dict(await connection.execute(last))
     charged: dict[str, list[date]] = {}
     for row in await connection.execute(select(b.serial, b.charged_on)):
         charged.setdefault(row.serial, []).append(row.charged_on)
