@@ -165,7 +165,7 @@ async def _offline(
     p = t.terminal_presence.c
     newest = select(func.max(p.presence_id)).group_by(p.serial)
     query = select(p.serial, p.since).where(p.presence_id.in_(newest), p.online.is_(False))
-    since = dict(await connection.execute(query))
+    since = dict((await connection.execute(query)).all())
     return [
         Found(
             kind=Kind.TERMINAL_OFFLINE,

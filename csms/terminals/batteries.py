@@ -80,7 +80,7 @@ async def batteries(connection: AsyncConnection, at: datetime, owner_id: str | N
         .where(m.to_state == State.STORED.value, m.moved_at <= at)
         .group_by(m.serial)
     )
-    stored = dict(await connection.execute(last))
+    stored = dict((await connection.execute(last)).all())
     charged: dict[str, list[date]] = {}
     for row in await connection.execute(select(b.serial, b.charged_on)):
         charged.setdefault(row.serial, []).append(row.charged_on)

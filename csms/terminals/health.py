@@ -34,7 +34,7 @@ async def keep_presence(
     serials = {fact.serial for fact in found}
     newest = select(func.max(p.presence_id)).where(p.serial.in_(serials)).group_by(p.serial)
     query = select(p.serial, p.online).where(p.presence_id.in_(newest))
-    last: dict[str, bool] = dict(await connection.execute(query))
+    last: dict[str, bool] = dict((await connection.execute(query)).all())
     rows = []
     for fact in found:
         if last.get(fact.serial) is not fact.online:
@@ -101,7 +101,7 @@ async def _keep_outcomes(connection: AsyncConnection, found: Sequence[facts.Sess
     c = s.sessions.c
     ids = {fact.session_id for fact in found}
     query = select(c.session_id, c.terminal_serial).where(c.session_id.in_(ids), c.terminal_serial.is_not(None))
-    serials = dict(await connection.execute(query)) if ids else {}
+    serials = dict((await connection.execute(query)).all()) if ids else {}
     await _count(
         connection, [(serials[fact.session_id], fact.at, what) for fact in found if fact.session_id in serials]
     )
@@ -115,7 +115,7 @@ async def _count(connection: AsyncConnection, events: Iterable[tuple[str, dateti
         return
     c = s.terminals.c
     query = select(c.serial, c.owner_id).where(c.serial.in_({serial for serial, _, _ in listed}))
-    owners = dict(await connection.execute(query))
+    owners = dict((await connection.execute(query)).all())
     zone_by_owner = await zones(connection)
     days: dict[tuple[str, date], Counter[str]] = {}
     for serial, at, what in listed:

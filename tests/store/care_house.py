@@ -110,8 +110,9 @@ class CareHouse:
 
     async def settle(self) -> None:
         """Until nothing that is due is undone."""
-        while await self._earliest(self.clock.now()) is not None or not self.outbox.idle:
-            await asyncio.sleep(0.002)
+        async with asyncio.timeout(60):
+            while await self._earliest(self.clock.now()) is not None or not self.outbox.idle:
+                await asyncio.sleep(0.002)
 
     async def until(self, at: datetime) -> None:
         """Let the time pass, from one thing that falls due to the next."""
