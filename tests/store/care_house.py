@@ -110,7 +110,7 @@ class CareHouse:
 
     async def settle(self) -> None:
         """Until nothing that is due is undone."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(20):
             while await self._earliest(self.clock.now()) is not None or not self.outbox.idle:
                 await asyncio.sleep(0.002)
 
