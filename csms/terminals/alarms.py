@@ -21,6 +21,7 @@ from csms.terminals.due_dates import DAY, local_day
 from csms.terminals.inventory import State
 from csms.terminals.reminders import remind
 from csms.terminals.time_zones import Zones, zones
+from csms.terminals.whereabouts import came_to
 from sessions.codec import decode_session, register
 from sessions.commands import Command
 from sessions.rows import enqueue
@@ -205,7 +206,7 @@ async def _silent(
     since: dict[str, datetime] = {}
     for query in (
         select(h.serial, h.tapped_at).where(h.tapped_at.is_not(None)),
-        select(m.serial, func.max(m.moved_at)).where(m.to_state == State.LIVE.value).group_by(m.serial),
+        select(m.serial, func.max(m.moved_at)).where(came_to(State.LIVE)).group_by(m.serial),
         select(p.serial, func.min(p.since)).group_by(p.serial),
     ):
         for serial, at in await connection.execute(query):

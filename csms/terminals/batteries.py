@@ -19,7 +19,7 @@ from csms.terminals.inventory import MoveRefusedError, State
 from csms.terminals.reminders import remind
 from csms.terminals.rounds import Round
 from csms.terminals.time_zones import Zones, zones
-from csms.terminals.whereabouts import whereabouts
+from csms.terminals.whereabouts import came_to, whereabouts
 from sessions.families import family_of
 from storage import care_schema as t
 from storage import schema as s
@@ -75,11 +75,7 @@ async def batteries(connection: AsyncConnection, at: datetime, owner_id: str | N
     """Every battery in storage at ``at``, by serial number. ``owner_id``: only this owner's."""
     zone_by_owner = await zones(connection)
     m, b = moves.terminal_moves.c, t.battery_charges.c
-    last = (
-        select(m.serial, func.max(m.moved_at))
-        .where(m.to_state == State.STORED.value, m.moved_at <= at)
-        .group_by(m.serial)
-    )
+    last = select(m.serial, func.max(m.moved_at)).where(came_to(State.STORED), m.moved_at <= at).group_by(m.serial)
     stored = dict((await connection.execute(last)).all())
     charged: dict[str, list[date]] = {}
     for row in await connection.execute(select(b.serial, b.charged_on)):

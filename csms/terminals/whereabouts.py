@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.terminals.inventory import State
@@ -45,10 +45,16 @@ async def whereabouts(connection: AsyncConnection, at: datetime) -> list[Whereab
     return found
 
 
+def came_to(state: State) -> ColumnElement[bool]:
+    """Moves that brought a terminal to ``state``; another place in the same state is none."""
+    m = t.terminal_moves.c
+    return (m.to_state == state.value) & (m.from_state.is_(None) | (m.from_state != state.value))
+
+
 async def last_stored(connection: AsyncConnection, serial: str) -> Any:
     """The move that brought the terminal into storage last (move_id, moved_at), or None."""
     m = t.terminal_moves.c
-    query = select(m.move_id, m.moved_at).where(m.serial == serial, m.to_state == State.STORED.value)
+    query = select(m.move_id, m.moved_at).where(m.serial == serial, came_to(State.STORED))
     return (await connection.execute(query.order_by(m.move_id.desc()).limit(1))).first()
 
 
