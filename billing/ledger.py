@@ -38,6 +38,11 @@ class Account(StrEnum):
     OWNER_SHARE = "owner_share"  # cost: what the platform buys from the owner and sells to the driver, without VAT
     INPUT_VAT = "input_vat"  # VAT in what the owner is owed
     OWNER_PAYABLE = "owner_payable"  # owed to a site owner until it is paid out
+    LICENCE_REVENUE = "licence_revenue"  # licences sold to site owners, without VAT
+    FEE_REVENUE = "fee_revenue"  # what the platform takes from owners, without VAT
+    PAYOUTS_IN_TRANSIT = "payouts_in_transit"  # in a payment file, and not seen on the bank account yet
+    BANK = "bank"  # the platform's bank account
+    ACQUIRER_FEES = "acquirer_fees"  # cost: what the acquirer keeps of a settlement
 
 
 class Kind(StrEnum):
@@ -51,6 +56,13 @@ class Kind(StrEnum):
     SETTLEMENT = "settlement"
     CONTRACT = "contract"
     OWED = "owed"
+    LICENCE = "licence"
+    REFUND = "refund"
+    FEES = "fees"
+    PAYOUT = "payout"
+    PAYOUT_EXECUTED = "payout_executed"
+    PAYOUT_RETURNED = "payout_returned"
+    ACQUIRER_SETTLEMENT = "acquirer_settlement"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +151,72 @@ def owed(cost: Cost) -> EntrySet:
     return EntrySet(Kind.OWED, tuple(entry for entry in share if entry.amount_minor))
 
 
+def licence_sale(net_minor: int, vat_minor: int, currency: str) -> EntrySet:
+    """A site owner buys licences: what the owner is owed shrinks by their price and its VAT. Zero posts nothing.
+
+    Raises ``ValueError`` for a negative amount.
+    """
+    if net_minor < 0 or vat_minor < 0:
+        raise ValueError(f"A price cannot be negative: {net_minor} and {vat_minor} {currency}.")
+    sale = (
+        Entry(Account.OWNER_PAYABLE, net_minor + vat_minor, currency),
+        Entry(Account.LICENCE_REVENUE, -net_minor, currency),
+        Entry(Account.VAT_PAYABLE, -vat_minor, currency),
+    )
+    return EntrySet(Kind.LICENCE, tuple(entry for entry in sale if entry.amount_minor))
+
+
 def reversal(entry_set: EntrySet) -> EntrySet:
     """What undoes ``entry_set``: nothing in the ledger is ever edited."""
     turned = tuple(Entry(entry.account, -entry.amount_minor, entry.currency) for entry in entry_set.entries)
     return EntrySet(entry_set.kind, turned)
+
+
+def refund(receivable: Account, back: Cost) -> EntrySet:
+    """A driver gets ``back`` of what was sold; ``receivable``: where the sale was collected. Zero posts nothing."""
+    sale = EntrySet(Kind.REFUND, _sale(receivable, back))
+    return reversal(sale)
+
+
+def owed_back(back: Cost) -> EntrySet:
+    """What was refunded is not owed to the owner any more. Zero posts nothing."""
+    return EntrySet(Kind.REFUND, reversal(owed(back)).entries)
+
+
+def fees(net_minor: int, vat_minor: int, currency: str) -> EntrySet:
+    """The platform takes its fees, and the VAT on them, out of what an owner is owed; negative: gives some back."""
+    taken = (
+        Entry(Account.OWNER_PAYABLE, net_minor + vat_minor, currency),
+        Entry(Account.FEE_REVENUE, -net_minor, currency),
+        Entry(Account.VAT_PAYABLE, -vat_minor, currency),
+    )
+    return EntrySet(Kind.FEES, tuple(entry for entry in taken if entry.amount_minor))
+
+
+def payout(amount_minor: int, currency: str) -> EntrySet:
+    """A payment to an owner is in a file for the bank."""
+    return EntrySet(Kind.PAYOUT, _transfer(Account.OWNER_PAYABLE, Account.PAYOUTS_IN_TRANSIT, amount_minor, currency))
+
+
+def payout_executed(amount_minor: int, currency: str) -> EntrySet:
+    """The payment has left the bank account."""
+    return EntrySet(Kind.PAYOUT_EXECUTED, _transfer(Account.PAYOUTS_IN_TRANSIT, Account.BANK, amount_minor, currency))
+
+
+def payout_returned(amount_minor: int, currency: str, *, executed: bool) -> EntrySet:
+    """The payment was rejected, or came back: the owner is owed it again. ``executed``: it had left the account."""
+    debit = Account.BANK if executed else Account.PAYOUTS_IN_TRANSIT
+    return EntrySet(Kind.PAYOUT_RETURNED, _transfer(debit, Account.OWNER_PAYABLE, amount_minor, currency))
+
+
+def acquirer_settlement(gross_minor: int, fee_minor: int, currency: str) -> EntrySet:
+    """The acquirer paid ``gross_minor`` less its fee to the bank account; negative: it took money back."""
+    money = (
+        Entry(Account.BANK, gross_minor - fee_minor, currency),
+        Entry(Account.ACQUIRER_FEES, fee_minor, currency),
+        Entry(Account.ACQUIRER, -gross_minor, currency),
+    )
+    return EntrySet(Kind.ACQUIRER_SETTLEMENT, tuple(entry for entry in money if entry.amount_minor))
 
 
 def unexplained_settlement(amount_minor: int, currency: str) -> EntrySet:

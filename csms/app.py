@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from urllib.parse import urlsplit, urlunsplit
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bridge.bridge import Bridge
 from bridge.none import NoTerminals
 from bridge.options import PayterOptions, retry_delay_s
-from bridge.redaction import RedactingAccessLogger
+from bridge.redaction import RedactingAccessLogger, http_log
 from csms.nouns import calendars, keepers, steps
 from csms.ocpp.certificate_calls import delivery_call, renewal_call
 from csms.ocpp.configurator import OcppConfigurator
@@ -26,6 +27,7 @@ from csms.ocpp.options import OcppOptions
 from csms.ocpp.server import OcppServer
 from csms.ocpp.station_port import OcppStationPort
 from csms.ocpp.tls import KeyPair, TlsError
+from csms.payouts.statements import CloseStatements, StatementDoer
 from csms.provision import provision
 from csms.settings import PayterSettings, Settings, SettingsError
 from csms.stations.authority_store import AuthoritySettings, ensure_authority
@@ -42,8 +44,15 @@ from csms.stations.passwords import PasswordDoer, RotatePassword
 from csms.terminals.alarms import AlarmDoer, WatchForAlarms
 from csms.terminals.mail import MailDoer, MailOptions
 from csms.terminals.notice_clock import NoticeDoer, RemindOfNotice
+from csms.terminals.onboarding import OnboardingOptions
+from csms.terminals.onboarding_checks import CheckCase, CheckDoer, Checks
+from csms.terminals.processors import Platform, Processors, Reachable, reseal
 from csms.terminals.reminders import SendReminder
 from csms.terminals.rounds import MakeRound, RoundDoer, RoundTimes
+from csms.terminals.trial import ArmTrial, AwaitTrialCard, HoldTrial, LookUpTrial, ReleaseTrial, TrialCallbacks
+from csms.terminals.trial_doers import TrialDoers
+from csms.terminals.vault import Vault
+from csms.terminals.verification_port import NoCloud
 from csms.web.api.api import Api, problems
 from csms.web.calendar_feeds import CalendarFeeds
 from csms.web.health import health_routes
@@ -61,6 +70,8 @@ from storage.upgrade import require_newest, upgrade
 log = logging.getLogger(__name__)
 
 MAX_REQUEST_BYTES = 256 * 1024
+#: A request's first line, and each header. What is longer is refused below the API, which could say more of it.
+MAX_LINE_BYTES = 64 * 1024
 
 
 class App:
@@ -94,6 +105,7 @@ class App:
         )
         self.stations = OcppStationPort(self.ocpp)
         self._waiters = Waiters()
+        self.processors = processors(settings, self.engine)
         self.bridge = self._bridge(settings.payter) if settings.payter else None
         terminals: TerminalPort = self.bridge.port if self.bridge else NoTerminals()
         self.built_in = built_in(
@@ -154,6 +166,8 @@ class App:
         doers.add(SendReminder, self.mail)
         self.alarms = AlarmDoer(self.service, self.engine, self.clock.now, settings.care.thresholds())
         doers.add(WatchForAlarms, self.alarms)
+        doers.add(CloseStatements, StatementDoer(self.service, self.engine, self.clock.now))
+        self._onboarding(doers)
         self.files = FileStore(
             self.engine,
             self.clock.now,
@@ -170,13 +184,44 @@ class App:
             built_in=self.built_in,
             files=self.files,
             link_lifetime=timedelta(hours=settings.files.link_lifetime_h),
+            onboarding=onboarding_options(settings, self._wake_terminal),
             now=self.clock.now,
             public_url=self.public_url,
             photo_bytes=settings.care.photo_bytes,
+            serial_patterns=settings.inventory.serial_patterns,
+            licence_grace_days=settings.licences.grace_days,
+            processors=self.processors,
+            debtor=settings.payouts.debtor(settings.issuer.name),
         )
+        if self.bridge is not None:
+            self.api.probe, self.api.wake = self.bridge.probe, self.bridge.wake
         self.outbox = Outbox(self.engine, self.clock, node=settings.node, do=doers, lane_of=doers.lane)
         self.service.on_commands = self.outbox.take
         self._http: web.AppRunner | None = None
+
+    def _onboarding(self, doers: Doers) -> None:
+        """What verifies terminals before they go live."""
+        cloud = self.bridge.verification if self.bridge else NoCloud()
+        probe = self.bridge.callback_probe if self.bridge else NoCloud()
+        checks = Checks(self.engine, cloud, probe, self.clock.now, self.processors.platform)
+        doers.add(CheckCase, CheckDoer(self.service, checks, self.clock.now, self._waiters))
+        trials = TrialDoers(
+            self.service,
+            self.engine,
+            cloud,
+            self.clock.now,
+            retry_delay_s=retry_delay_s,
+            wake=self._wake_terminal,
+        )
+        doers.add(ArmTrial, trials.arm)
+        doers.add(AwaitTrialCard, trials.wait)
+        doers.add(HoldTrial, trials.hold)
+        doers.add(LookUpTrial, trials.look_up)
+        doers.add(ReleaseTrial, trials.release)
+
+    def _wake_terminal(self, serial: str) -> None:
+        if self.bridge is not None:
+            self.bridge.wake(serial)
 
     def _bridge(self, payter: PayterSettings) -> Bridge:
         options = PayterOptions(
@@ -191,12 +236,14 @@ class App:
             card_poll_wait_s=payter.card_poll_s,
             status_poll_s=payter.status_poll_s,
         )
-        return Bridge(options, self.service, self.directory, self.clock.now)
+        trials = TrialCallbacks(self.engine, self.service.submit, self.clock.now)
+        return Bridge(options, self.service, self.directory, self.clock.now, self.processors, trials=trials)
 
     async def start(self) -> None:
         """Database first, then what writes to it, then the doors. Raises `SchemaError`, OSError."""
         await prepare_database(self)
         await provision(self.engine, self.settings, self.clock.now())
+        await reseal(self.engine, self.processors.vault)
         await close_what_a_crash_left(self.engine, self.settings.node, self.clock.now())
         await self.service.start()
         await self.frame_log.start()
@@ -253,7 +300,14 @@ class App:
         ]
         app = web.Application(client_max_size=MAX_REQUEST_BYTES, middlewares=[problems])
         app.add_routes(routes)
-        self._http = web.AppRunner(app, access_log_class=RedactingAccessLogger, shutdown_timeout=1)
+        self._http = web.AppRunner(
+            app,
+            access_log_class=RedactingAccessLogger,
+            logger=http_log,
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_LINE_BYTES,
+            shutdown_timeout=1,
+        )
         await self._http.setup()
         await web.SockSite(self._http, self._http_socket).start()
 
@@ -288,6 +342,32 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         yield app
     finally:
         await app.stop()
+
+
+def processors(settings: Settings, engine: AsyncEngine) -> Processors:
+    """Owners' own processors, with the vault that their credentials are in."""
+    payter = settings.payter
+    return Processors(
+        engine,
+        Vault([key.get_secret_value() for key in settings.vault.keys]),
+        Reachable(hosts=settings.processors.hosts, loopback=settings.processors.loopback),
+        Platform(domain=payter.domain if payter else "platform", has_processor=bool(payter and payter.base_url)),
+    )
+
+
+def onboarding_options(settings: Settings, wake: Callable[[str], None]) -> OnboardingOptions:
+    """Onboarding's options. ``wake``: tells a terminal's keeper to look."""
+    o = settings.onboarding
+    return OnboardingOptions(
+        test_amount=o.test_amount,
+        card_wait=timedelta(seconds=o.card_wait_s),
+        checks_valid=timedelta(hours=o.checks_valid_h),
+        test_valid=timedelta(hours=o.test_valid_h),
+        max_attachment_bytes=o.max_attachment_bytes,
+        max_import_bytes=o.max_import_bytes,
+        max_import_rows=o.max_import_rows,
+        wake=wake,
+    )
 
 
 def ocpp_options(settings: Settings) -> OcppOptions:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from datetime import time, timedelta
+from decimal import Decimal
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from billing.bank_account import checked_bic, checked_iban
+from billing.money import exponent
 from csms.ocpp_settings import Section
+from csms.payouts.payment_file import BankAccount, Debtor
 from csms.terminals.alarms import Thresholds
 from csms.terminals.letters import Recipient, is_address
 from csms.terminals.mail import MailOptions, Security
+from csms.terminals.vault import HOW_TO_MAKE_A_KEY, is_key
+from sessions.families import FAMILIES
 
 
 class RoundSettings(Section):
@@ -123,3 +130,146 @@ class CareSettings(Section):
             release=timedelta(hours=self.release_h),
             capture=timedelta(hours=self.capture_h),
         )
+
+
+class InventorySettings(Section):
+    """The inventory of terminals."""
+
+    serial_patterns: dict[str, str] = Field(
+        {},
+        description=(
+            "Regular expressions by terminal family, instead of the built-in ones: what serial numbers entered by API "
+            "or import list look like, in capitals and without spaces. Those in this file are taken as they are."
+        ),
+    )
+
+    @field_validator("serial_patterns")
+    @classmethod
+    def _patterns(cls, value: dict[str, str]) -> dict[str, str]:
+        for family, pattern in value.items():
+            if family not in FAMILIES:
+                raise ValueError(f"{family!r} is not a known terminal family; use one of {', '.join(FAMILIES)}")
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"the pattern of {family} is no regular expression: {error}") from None
+        return value
+
+
+class LicenceSettings(Section):
+    """Licences of terminals."""
+
+    grace_days: int = Field(
+        14,
+        ge=0,
+        le=365,
+        description=(
+            "How long a terminal takes cards after the end of its plan, days. Changing it holds for plans that are "
+            "assigned from then on."
+        ),
+    )
+
+
+class VaultSettings(Section):
+    """Keys of the vault, in which owners' credentials are kept. Without one, credentials cannot be entered."""
+
+    keys: tuple[SecretStr, ...] = Field(
+        (),
+        description=(
+            "The first one seals; the others still open what they sealed, until the next start has sealed it anew. "
+            "To change the key, put a new one in front. Lost keys mean lost credentials. Secret."
+        ),
+    )
+
+    @field_validator("keys")
+    @classmethod
+    def _keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not all(is_key(key.get_secret_value()) for key in value):
+            raise ValueError(f"must be 32 random bytes in URL-safe base64, each; {HOW_TO_MAKE_A_KEY}")
+        return value
+
+
+class ProcessorSettings(Section):
+    """Owners' own processors."""
+
+    hosts: tuple[str, ...] = Field(
+        ("mypayter.com",),
+        description=(
+            "Hosts, and with them all below, at which an own processor may be. It is reached by https alone: owners "
+            "enter addresses, and this system calls them."
+        ),
+    )
+    loopback: bool = Field(
+        False, description="Development only: http to this machine is allowed too, where a simulator plays the cloud."
+    )
+
+
+class BankAccountSettings(Section):
+    """An account of the platform that owners are paid from."""
+
+    currency: str = Field(description="ISO 4217 code: what is owed in this currency is paid from this account.")
+    iban: str = Field(description="Its IBAN.")
+    bic: str | None = Field(None, description="BIC of its bank, where the bank wants it.")
+
+    @field_validator("currency")
+    @classmethod
+    def _a_currency(cls, value: str) -> str:
+        exponent(value)
+        return value
+
+    @field_validator("iban")
+    @classmethod
+    def _an_iban(cls, value: str) -> str:
+        return checked_iban(value)
+
+    @field_validator("bic")
+    @classmethod
+    def _a_bic(cls, value: str | None) -> str | None:
+        return checked_bic(value) if value else None
+
+
+class PayoutSettings(Section):
+    """Payouts to site owners: payment files for the bank, as ISO 20022 pain.001."""
+
+    name: str = Field("", max_length=70, description="Name of the account's holder. Empty: the issuer's.")
+    accounts: tuple[BankAccountSettings, ...] = Field((), description="One account a currency. None: no payment files.")
+    message: Literal["pain.001.001.03", "pain.001.001.09", "pain.001.001.10", "pain.001.001.11"] = Field(
+        "pain.001.001.09", description="Version of the message, as the bank takes it."
+    )
+    four_eyes: bool = Field(
+        True, description="Whether a payment file has to be released with another token than it was proposed with."
+    )
+
+    @model_validator(mode="after")
+    def _one_account_a_currency(self) -> PayoutSettings:
+        currencies = [account.currency for account in self.accounts]
+        if len(set(currencies)) != len(currencies):
+            raise ValueError("names several accounts of one currency; payouts are made from one")
+        return self
+
+    def debtor(self, name: str) -> Debtor:
+        """Who pays. ``name``: the issuer's."""
+        accounts = {a.currency: BankAccount(iban=a.iban, bic=a.bic) for a in self.accounts}
+        return Debtor(name=self.name or name, accounts=accounts, message=self.message, four_eyes=self.four_eyes)
+
+
+class OnboardingSettings(Section):
+    """Setting terminals live: what is verified, and how long it counts."""
+
+    test_amount: Decimal = Field(
+        Decimal("1.00"),
+        gt=0,
+        le=1000,
+        max_digits=8,
+        description="What a test transaction holds and releases, major units of the terminal's currency.",
+    )
+    card_wait_s: int = Field(180, ge=15, le=3600, description="Seconds to present a card for a test transaction.")
+    checks_valid_h: float = Field(
+        24, gt=0, le=8760, description="Hours a verification counts; an older one is made again at finishing."
+    )
+    test_valid_h: float = Field(
+        168, gt=0, le=8760, description="Hours a test transaction counts; after that another one is asked for."
+    )
+    max_attachment_bytes: int = Field(10_485_760, ge=1024, le=1_073_741_824, description="Largest attachment, bytes.")
+    max_import_bytes: int = Field(5_242_880, ge=1024, le=104_857_600, description="Largest file of an import, bytes.")
+    max_import_rows: int = Field(1000, ge=1, le=100_000, description="Largest number of rows of an import.")

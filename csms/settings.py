@@ -26,7 +26,17 @@ from billing.receipt import Issuer
 from billing.tariff import Tariff, simple_tariff
 from billing.tariff_json import tariff_from_json
 from csms.ocpp_settings import AuthoritySection, ContractSettings, OcppSettings, Section
-from csms.owner_settings import CareSettings, MailSettings, RoundSettings
+from csms.owner_settings import (
+    CareSettings,
+    InventorySettings,
+    LicenceSettings,
+    MailSettings,
+    OnboardingSettings,
+    PayoutSettings,
+    ProcessorSettings,
+    RoundSettings,
+    VaultSettings,
+)
 from sessions.facts import TokenStatus
 from sessions.families import FAMILIES
 from sessions.session import Policy
@@ -75,10 +85,27 @@ class FileSettings(Section):
 
 
 class PayterSettings(Section):
-    """The terminals' cloud. Without this section terminals are not served."""
+    """The terminals' cloud. Without this section terminals are not served.
 
-    base_url: str = Field(description="Where the cloud is: https://cps.mypayter.com/, the test host, or the simulator.")
-    api_key: SecretStr = Field(description="The API key of your Payter domain. Secret.")
+    Where owners' own processors are all there is, `base_url` and `api_key` are left out, and the rest is given.
+    """
+
+    base_url: str = Field(
+        "",
+        description=(
+            "Where the platform's processor is: https://cps.mypayter.com/, the test host, or the simulator. Empty: "
+            "there is none, only owners' own."
+        ),
+    )
+    api_key: SecretStr = Field(
+        SecretStr(""), description="The API key of the platform's Payter domain, where `base_url` is given. Secret."
+    )
+    domain: str = Field(
+        "platform",
+        min_length=1,
+        max_length=80,
+        description="The name of the platform's MyPayter domain: terminals are moved there to be served through it.",
+    )
     callback_secret: SecretStr = Field(
         description="Part of the callbacks' address, 32 or more random characters of A–Z a–z 0–9 - _. Secret."
     )
@@ -102,6 +129,12 @@ class PayterSettings(Section):
                 'python3 -c "import secrets; print(secrets.token_urlsafe(32))"'
             )
         return value
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if bool(self.base_url) != bool(self.api_key.get_secret_value()):
+            raise ValueError("needs both base_url and api_key, or neither where owners bring their own processors")
+        return self
 
 
 class SessionSettings(Section):
@@ -315,6 +348,12 @@ class Settings(BaseSettings):
     rounds: RoundSettings = RoundSettings()
     mail: MailSettings | None = None
     care: CareSettings = CareSettings()
+    inventory: InventorySettings = InventorySettings()
+    licences: LicenceSettings = LicenceSettings()
+    vault: VaultSettings = VaultSettings()
+    processors: ProcessorSettings = ProcessorSettings()
+    payouts: PayoutSettings = PayoutSettings()
+    onboarding: OnboardingSettings = OnboardingSettings()
     issuer: IssuerSettings = IssuerSettings()
     tariffs: tuple[TariffSettings, ...] = ()
     stations: tuple[StationSettings, ...] = ()

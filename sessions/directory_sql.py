@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 from sqlalchemy import and_, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing.payment import Payment
 from billing.price_text import describe_price
@@ -24,9 +25,13 @@ from sessions.facts import EvseStatus, TokenStatus
 from sessions.rows import insert_for, load_tariffs, out_of_service, token_record
 from sessions.tables import CLAIMING, RUNNING, Charging
 from sessions.tokens import ONE_TIME, UNKNOWN, TokenRecord
-from storage import charging_profile_schema, device_model_schema, energy_schema
+from storage import charging_profile_schema, device_model_schema, energy_schema, onboarding_schema
 from storage import schema as t
 from storage.engine import reading, writing
+
+_T = onboarding_schema.test_transactions.c
+#: Terminals whose reader a test transaction has: from when it is asked for until its hold is placed, or it has failed.
+_TRIALS = select(_T.serial).where(_T.ended_at.is_(None), _T.held_at.is_(None))
 
 
 class SqlDirectory:
@@ -133,7 +138,8 @@ class SqlDirectory:
     async def receipt(self, session_id: str) -> ReceiptRecord | None:
         """See `StationDirectory.receipt`."""
         async with reading(self._engine) as connection:
-            query = select(t.receipts.c.document).where(t.receipts.c.session_id == session_id)
+            sale = (t.receipts.c.session_id == session_id, t.receipts.c.kind == "sale")
+            query = select(t.receipts.c.document).where(*sale)
             document = (await connection.execute(query)).scalar()
         if document is None:
             return None
@@ -169,7 +175,10 @@ class SqlDirectory:
         async with reading(self._engine) as connection:
             rows = (await connection.execute(terminals)).all()
             served = (await connection.execute(places)).all()
+            on_trial = set((await connection.execute(_TRIALS)).scalars())
             tariffs = await load_tariffs(connection)
+            closed = {row.serial: out_of_service(row, self._clock.now()) for row in rows}
+            charging = await _charging(connection, [name for name, why in closed.items() if why == "licence"])
         records = []
         for row in rows:
             here = [place for place in served if place.serial == row.serial]
@@ -184,7 +193,9 @@ class SqlDirectory:
                     hold_minor=max((tariff.hold_minor for tariff in sold), default=0),
                     price_text=describe_price(sold[0], row.language) if sold else "",
                     account_id=row.account_id,
-                    out_of_service=out_of_service(row, self._clock.now()),
+                    out_of_service=closed[row.serial],
+                    stops_only=row.serial in charging,
+                    on_trial=row.serial in on_trial,
                     evses=tuple(
                         TerminalEvse(
                             station_id=place.station_id,
@@ -235,3 +246,13 @@ class SqlDirectory:
                 if (await connection.execute(query.limit(1))).first() is not None:
                     return True
         return False
+
+
+async def _charging(connection: AsyncConnection, serials: Sequence[str]) -> set[str]:
+    """Of these terminals, the ones at which a charge was started that still runs, or is about to."""
+    if not serials:
+        return set()
+    s = t.sessions.c
+    live = [state.value for state in (*CLAIMING, *RUNNING)]
+    query = select(s.terminal_serial).where(s.open, s.terminal_serial.in_(serials), s.charging.in_(live))
+    return set((await connection.execute(query.distinct())).scalars())

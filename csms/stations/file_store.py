@@ -40,6 +40,7 @@ class Shelf(StrEnum):
     UPLOADS = "uploads"  # by transfer id
     PHOTOS = "photos"  # of terminals, by photo id
     FIRMWARE = "firmware"  # by image id
+    ATTACHMENTS = "attachments"  # by attachment id (csms.terminals.case_attachments)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from storage import terminal_schema as t
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Whereabouts:
+class TerminalThen:
     """A terminal and the state it was in."""
 
     serial: str
@@ -24,7 +24,7 @@ class Whereabouts:
     state: State
 
 
-async def whereabouts(connection: AsyncConnection, at: datetime) -> list[Whereabouts]:
+async def whereabouts(connection: AsyncConnection, at: datetime) -> list[TerminalThen]:
     """Every terminal that was in the inventory at ``at``, by serial number.
 
     A terminal is now where its last move left it; at an earlier moment it was where the next move after it began.
@@ -41,7 +41,7 @@ async def whereabouts(connection: AsyncConnection, at: datetime) -> list[Whereab
     for row in rows:
         state = began.get(row.serial, row.inventory_state)
         if state is not None:
-            found.append(Whereabouts(serial=row.serial, owner_id=row.owner_id, family=row.family, state=State(state)))
+            found.append(TerminalThen(serial=row.serial, owner_id=row.owner_id, family=row.family, state=State(state)))
     return found
 
 

@@ -11,6 +11,7 @@ from io import BytesIO
 import pytest
 from pypdf import PdfReader
 
+from billing.pdf_style import printable
 from billing.receipt import DocumentKind, Issuer, SalesDocument
 from billing.receipt_html import (
     CONTENT_SECURITY_POLICY,
@@ -19,7 +20,7 @@ from billing.receipt_html import (
     render_html,
     render_status_html,
 )
-from billing.receipt_pdf import printable, render_pdf
+from billing.receipt_pdf import render_pdf
 from billing.receipt_text import WIDTH, render_text
 from billing.receipt_view import ReceiptView, receipt_view
 from tests.unit.billing.examples import T0, receipt

@@ -10,8 +10,10 @@ from bridge.texts import (
     MESSAGE_LENGTH,
     TEXTS,
     TITLE_LENGTH,
+    TRIAL,
     held_words,
     idle_words,
+    trial_words,
     words,
 )
 from sessions.commands import Message
@@ -28,7 +30,7 @@ FULL = {
 
 
 def test_every_language_has_every_table() -> None:
-    assert set(TEXTS) == set(IDLE) == set(IDLE_TITLE) == set(HELD) == set(LANGUAGES)
+    assert set(TEXTS) == set(TRIAL) == set(IDLE) == set(IDLE_TITLE) == set(HELD) == set(LANGUAGES)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -40,6 +42,14 @@ def test_every_message_has_words_that_fit(language: str, message: Message, param
     assert 0 < len(shown.title) <= TITLE_LENGTH
     assert 0 < len(shown.message) <= MESSAGE_LENGTH
     assert "{" not in shown.title + shown.message
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("currency", ["NOK", "XXX"])
+def test_a_trial_has_words_that_fit(language: str, currency: str) -> None:
+    shown = trial_words(language, 100, currency)
+    assert 0 < len(shown.title) <= TITLE_LENGTH
+    assert 0 < len(shown.message) <= MESSAGE_LENGTH
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
