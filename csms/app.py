@@ -17,7 +17,7 @@ from bridge.bridge import Bridge
 from bridge.none import NoTerminals
 from bridge.options import PayterOptions, retry_delay_s
 from bridge.redaction import RedactingAccessLogger, http_log
-from csms.nouns import keepers, steps
+from csms.nouns import calendars, keepers, steps
 from csms.ocpp.certificate_calls import delivery_call, renewal_call
 from csms.ocpp.configurator import OcppConfigurator
 from csms.ocpp.cost_port import OcppCostPort
@@ -41,15 +41,20 @@ from csms.stations.file_store import FileStore
 from csms.stations.frame_log import FrameLog
 from csms.stations.history import close_what_a_crash_left
 from csms.stations.passwords import PasswordDoer, RotatePassword
+from csms.terminals.alarms import AlarmDoer, WatchForAlarms
+from csms.terminals.mail import MailDoer, MailOptions
+from csms.terminals.notice_clock import NoticeDoer, RemindOfNotice
 from csms.terminals.onboarding import OnboardingOptions
 from csms.terminals.onboarding_checks import CheckCase, CheckDoer, Checks
 from csms.terminals.processors import Platform, Processors, Reachable, reseal
+from csms.terminals.reminders import SendReminder
 from csms.terminals.rounds import MakeRound, RoundDoer, RoundTimes
 from csms.terminals.trial import ArmTrial, AwaitTrialCard, HoldTrial, LookUpTrial, ReleaseTrial, TrialCallbacks
 from csms.terminals.trial_doers import TrialDoers
 from csms.terminals.vault import Vault
 from csms.terminals.verification_port import NoCloud
 from csms.web.api.api import Api, problems
+from csms.web.calendar_feeds import CalendarFeeds
 from csms.web.health import health_routes
 from csms.web.receipts import ReceiptPages
 from csms.web.uploads import StationFiles
@@ -155,6 +160,12 @@ class App:
             steps(),
         )
         doers.add(MakeRound, self.rounds)
+        doers.add(RemindOfNotice, NoticeDoer(self.service, self.engine, self.clock.now))
+        keep_trying = timedelta(days=settings.care.reminder_days)
+        self.mail = MailDoer(self.service, self.engine, self.clock.now, mail_options(settings), keep_trying)
+        doers.add(SendReminder, self.mail)
+        self.alarms = AlarmDoer(self.service, self.engine, self.clock.now, settings.care.thresholds())
+        doers.add(WatchForAlarms, self.alarms)
         doers.add(CloseStatements, StatementDoer(self.service, self.engine, self.clock.now))
         self._onboarding(doers)
         self.files = FileStore(
@@ -176,6 +187,7 @@ class App:
             onboarding=onboarding_options(settings, self._wake_terminal),
             now=self.clock.now,
             public_url=self.public_url,
+            photo_bytes=settings.care.photo_bytes,
             serial_patterns=settings.inventory.serial_patterns,
             licence_grace_days=settings.licences.grace_days,
             processors=self.processors,
@@ -246,6 +258,8 @@ class App:
         await self._serve_http()
         await self.outbox.start()
         await self.rounds.begin()
+        await self.mail.begin()
+        await self.alarms.begin()
         if self.bridge is not None:
             await self.bridge.start()
         log.info("stations: ports %s; HTTP: port %s, seen as %s", self.ocpp.ports, self.http_port, self.public_url)
@@ -280,6 +294,7 @@ class App:
             *health_routes(self.engine),
             *ReceiptPages(self.engine, self.clock).routes(),
             *StationFiles(self.engine, self.service, self.files, self.clock.now).routes(),
+            *CalendarFeeds(self.engine, self.clock.now, self.public_url, calendars()).routes(),
             *(self.bridge.routes() if self.bridge else ()),
             *self.api.routes(),
         ]
@@ -401,6 +416,16 @@ def contract_options(settings: Settings) -> ContractOptions:
         provider_token=c.provider_token.get_secret_value() if c.provider_token else "",
         allow_private=c.ocsp_private,
     )
+
+
+def mail_options(settings: Settings) -> MailOptions | None:
+    """The mail server's, where there is one. Raises `SettingsError` for a CA file that cannot be read."""
+    if settings.mail is None:
+        return None
+    try:
+        return settings.mail.options()
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingsError(f"mail.ca_file: cannot be read as PEM certificates ({type(error).__name__}).") from error
 
 
 def authority_settings(settings: Settings) -> AuthoritySettings | None:

@@ -27,8 +27,10 @@ from billing.tariff import Tariff, simple_tariff
 from billing.tariff_json import tariff_from_json
 from csms.ocpp_settings import AuthoritySection, ContractSettings, OcppSettings, Section
 from csms.owner_settings import (
+    CareSettings,
     InventorySettings,
     LicenceSettings,
+    MailSettings,
     OnboardingSettings,
     PayoutSettings,
     ProcessorSettings,
@@ -344,6 +346,8 @@ class Settings(BaseSettings):
     payter: PayterSettings | None = None
     sessions: SessionSettings = SessionSettings()
     rounds: RoundSettings = RoundSettings()
+    mail: MailSettings | None = None
+    care: CareSettings = CareSettings()
     inventory: InventorySettings = InventorySettings()
     licences: LicenceSettings = LicenceSettings()
     vault: VaultSettings = VaultSettings()

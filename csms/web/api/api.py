@@ -40,6 +40,7 @@ class Api:
     """What operations work with.
 
     ``now``: the clock; ``public_url``: how the outside reaches this system; ``link_lifetime``: of stations' file links;
+    ``photo_bytes``: of the largest photo taken.
     ``serial_patterns``: of terminals, by family, instead of the built-in ones; ``debtor``: who pays owners out.
     ``wake``: something changed for the terminal of this serial, its keeper is to look at once. ``probe``: asks
     terminals' clouds; None where the settings have none.
@@ -56,6 +57,7 @@ class Api:
     onboarding: OnboardingOptions
     now: Callable[[], datetime]
     public_url: str
+    photo_bytes: int
     serial_patterns: Mapping[str, str]
     licence_grace_days: int
     processors: Processors
