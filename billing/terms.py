@@ -5,7 +5,7 @@ Amounts in minor units of the owner's currency, without VAT: ``fee_vat_percent``
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from fractions import Fraction
@@ -66,6 +66,12 @@ class Terms:
         if gross_minor < 0:
             raise ValueError(f"A session's gross amount cannot be negative: {gross_minor}.")
         return self.facilitation_fee_minor if gross_minor else 0
+
+    def in_currency(self, home: str, currency: str) -> Terms:
+        """The terms for what was sold in ``currency``: fixed amounts hold in the owner's own (``home``) alone."""
+        if currency == home:
+            return self
+        return replace(self, fee_fixed_minor=0, facilitation_fee_minor=0, minimum_payout_minor=0)
 
     def fee_vat_minor(self, fee_minor: int) -> int:
         """The VAT on top of a fee, half up."""

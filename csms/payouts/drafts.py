@@ -17,7 +17,7 @@ from billing.ledger import PLATFORM, Account
 from billing.receipt import Issuer
 from billing.statement import REFUND_OWED, EntryKind, Item, Statement, kind_of_entry, paid_out
 from billing.tally import Charged, SessionTally, Tally, split
-from billing.terms import Terms, terms_from_json
+from billing.terms import terms_from_json
 from billing.way import Way
 from storage import owner_schema as o
 from storage import payout_schema as t
@@ -42,7 +42,7 @@ class Draft:
 
 async def draft(connection: AsyncConnection, owner: Any, currency: str, start: datetime, end: datetime) -> Draft:
     """Add up what is booked before ``end`` and stands on no statement of this owner (a row of `owners`) yet."""
-    terms = _terms_in(terms_from_json(owner.terms), owner.currency, currency)
+    terms = terms_from_json(owner.terms).in_currency(owner.currency, currency)
     tally, entries = Tally(), list[tuple[int, str, int]]()
     async for rows in _pieces(connection, owner.owner_id, currency, end):
         refunds = await _refunds(connection, rows)
@@ -94,13 +94,6 @@ async def currencies_to_state(connection: AsyncConnection, owner_id: str, end: d
     c = t.statements.c
     stated = set((await connection.execute(select(c.currency).distinct().where(c.owner_id == owner_id))).scalars())
     return found | {currency for currency in stated if await _carried(connection, owner_id, currency)}
-
-
-def _terms_in(terms: Terms, home: str, currency: str) -> Terms:
-    """Fixed amounts are agreed in the owner's own currency; in another one only percentages hold."""
-    if currency == home:
-        return terms
-    return replace(terms, fee_fixed_minor=0, facilitation_fee_minor=0, minimum_payout_minor=0)
 
 
 def _unstated(query: Select[Any], owner_id: str, end: datetime) -> Select[Any]:
