@@ -120,7 +120,7 @@ async def test_the_same_return_file_twice_at_once_is_booked_once(engine: AsyncEn
     await release(engine, await propose(engine))
     file = camt(entry("DBIT", Decimal("10.00"), "ST00000001"))
     told = await asyncio.gather(tell(engine, file), tell(engine, file))
-    assert told == [[("ST00000001", "executed")]] * 2
+    assert list(told) == [[("ST00000001", "executed")]] * 2
     assert (await books(engine))[Account.BANK] == -1000
 
 
@@ -183,7 +183,7 @@ async def test_a_rejected_payment_goes_into_the_next_statement(engine: AsyncEngi
     assert [line.outcome for line in again.lines] == ["returned", "pending", "unknown reference"]
     assert await books(engine) == stand
     await close_all(engine, "own_0", NOW + timedelta(days=40))
-    newest = (await statements_of(engine, "own_0"))[-1]
+    newest = (await statements_of(engine, "own_0"))[1]
     assert [(item.kind, item.amount_minor) for item in newest.items] == [(EntryKind.RETURNED, 1000)]
     assert newest.payout_minor == 1000
     (row,) = [row for row in await rows(engine, p.payouts) if row.statement_id == first]
