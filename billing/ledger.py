@@ -38,6 +38,9 @@ class Account(StrEnum):
     OWNER_SHARE = "owner_share"  # cost: what the platform buys from the owner and sells to the driver, without VAT
     INPUT_VAT = "input_vat"  # VAT in what the owner is owed
     OWNER_PAYABLE = "owner_payable"  # owed to a site owner until it is paid out
+    BANK = "bank"  # what acquirers paid out
+    ACQUIRER_FEES = "acquirer_fees"  # cost: what acquirers kept back
+    COLLECTION_LOSS = "collection_loss"  # cost: captured and never settled; its book carries the risk
 
 
 class Kind(StrEnum):
@@ -51,6 +54,8 @@ class Kind(StrEnum):
     SETTLEMENT = "settlement"
     CONTRACT = "contract"
     OWED = "owed"
+    ACQUIRER_SETTLEMENT = "acquirer_settlement"
+    REPAIR = "repair"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +163,19 @@ def unexplained(amount_minor: int, still_held_minor: int, currency: str) -> Entr
     resolved = _transfer(Account.HOLD_CONTRA, Account.HOLD, min(amount_minor, still_held_minor), currency)
     money = _transfer(Account.ACQUIRER, Account.SUSPENSE, amount_minor, currency)
     return EntrySet(Kind.UNEXPLAINED, resolved + money)
+
+
+def acquirer_settlement(gross_minor: int, fee_minor: int, currency: str) -> EntrySet:
+    """The acquirer settled what was captured: the bank has it, but for the fee. Zero posts nothing.
+
+    Negative where refunds and chargebacks outweigh sales: the bank paid. A negative fee was given back.
+    """
+    parts = (
+        Entry(Account.BANK, gross_minor - fee_minor, currency),
+        Entry(Account.ACQUIRER_FEES, fee_minor, currency),
+        Entry(Account.ACQUIRER, -gross_minor, currency),
+    )
+    return EntrySet(Kind.ACQUIRER_SETTLEMENT, tuple(entry for entry in parts if entry.amount_minor))
 
 
 def release(amount_minor: int, currency: str) -> EntrySet:

@@ -12,7 +12,7 @@ revision = "0003"
 down_revision = "0002"
 
 #: The modules whose tables came with this release; later ones have migrations of their own.
-MODULES = ("owner_schema", "reminder_schema", "terminal_schema")
+MODULES = ("owner_schema", "reminder_schema", "terminal_schema", "reconciliation_schema")
 
 
 def _text(name: str, length: int, default: str) -> sa.Column[str]:
