@@ -198,3 +198,12 @@ def sums_of(entries: Iterable[Entry]) -> dict[Account, int]:
         if entry.account in (Account.ACQUIRER, *_OF_A_SALE, *_OF_THE_OWNER):
             sums[entry.account] += entry.amount_minor
     return dict(sums)
+
+
+def fee_kept_back(amount_minor: int, currency: str) -> EntrySet:
+    """What an acquirer settled less than was captured, and is taken for its fee."""
+    fee, receivable = (
+        Entry(Account.ACQUIRER_FEES, amount_minor, currency),
+        Entry(Account.ACQUIRER, -amount_minor, currency),
+    )
+    return EntrySet(Kind.ACQUIRER_SETTLEMENT, (fee, receivable))
