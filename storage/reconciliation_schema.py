@@ -42,8 +42,7 @@ booked_payments = Table(
     Index("ix_booked_payments_merchant_key", "account_id", "merchant_key"),
     Index("ix_booked_payments_payment_key", "account_id", "payment_key"),
     Index("ix_booked_payments_terminal", "terminal_serial", "held_at"),
-    Index("ix_booked_payments_amount", "account_id", "sale_minor"),
-    Index("ix_booked_payments_captured_at", "account_id", "captured_at"),
+    Index("ix_booked_payments_amount", "account_id", "sale_minor", "captured_at"),
     Index(
         "ix_booked_payments_needs_look",
         "account_id",
@@ -118,7 +117,9 @@ settlement_files = Table(
     Column("owner_id", String(32), nullable=False),
     Column("format", String(12), nullable=False),  # csv | camt.053
     Column("name", String(120), nullable=False),
-    Column("state", String(12), nullable=False),  # reading → booked; one left reading is gone on with when it comes again
+    Column(
+        "state", String(12), nullable=False
+    ),  # reading → booked; one left reading is gone on with when it comes again
     Column("rows_read", Integer, nullable=False),
     Column("rows_taken", Integer, nullable=False),  # of them, those that no other file had brought
     Column("refused", Text, nullable=False),  # JSON: row number and reason, the first ones

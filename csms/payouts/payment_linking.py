@@ -79,15 +79,16 @@ async def _transactions_by_reference(
 ) -> tuple[str | None, Links, Any]:
     p, b = t.provider_transactions.c, t.booked_payments.c
     query = (
-        select(p.transaction_id, b.session_id)
-        .join(t.booked_payments, and_(b.account_id == p.account_id, b.payment_ref == p.transaction_id))
+        select(p.transaction_id)
         .where(p.account_id == account_id, p.session_id.is_(None), p.transaction_id > after)
         .order_by(p.transaction_id)
         .limit(at_once)
     )
-    rows = (await connection.execute(query)).all()
-    links = {row.transaction_id: (row.session_id, Rule.REFERENCE.value) for row in rows}
-    return (rows[-1].transaction_id if rows else None), links, t.provider_transactions
+    names = list((await connection.execute(query)).scalars())
+    mine = select(b.payment_ref, b.session_id).where(b.account_id == account_id, b.payment_ref.in_(names))
+    found = (await connection.execute(mine)).all() if names else []
+    links = {row.payment_ref: (row.session_id, Rule.REFERENCE.value) for row in found}
+    return (names[-1] if names else None), links, t.provider_transactions
 
 
 async def _transactions_by_tolerance(
