@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from bridge.bridge import Bridge
+from bridge.data_api import DataApi, DataApiCredentials
 from bridge.none import NoTerminals
 from bridge.options import PayterOptions, retry_delay_s
 from bridge.redaction import RedactingAccessLogger
@@ -26,6 +27,8 @@ from csms.ocpp.options import OcppOptions
 from csms.ocpp.server import OcppServer
 from csms.ocpp.station_port import OcppStationPort
 from csms.ocpp.tls import KeyPair, TlsError
+from csms.payouts.provider_notices import NoticeDoer, ReconciliationOptions, SendProviderNotice
+from csms.payouts.reconciliation import ReconcileAccount, ReconciliationDoer
 from csms.provision import provision
 from csms.settings import PayterSettings, Settings, SettingsError
 from csms.stations.authority_store import AuthoritySettings, ensure_authority
@@ -143,6 +146,17 @@ class App:
             steps(),
         )
         doers.add(MakeRound, self.rounds)
+        doers.add(
+            ReconcileAccount,
+            ReconciliationDoer(
+                self.service,
+                self.engine,
+                self.clock.now,
+                DataApi(self._data_api_credentials, page_rows=settings.reconciliation.page_rows),
+                settings.reconciliation.rules_for,
+            ),
+        )
+        doers.add(SendProviderNotice, NoticeDoer(self.service, self.engine, self.clock.now, None))
         self.files = FileStore(
             self.engine,
             self.clock.now,
@@ -161,6 +175,13 @@ class App:
             link_lifetime=timedelta(hours=settings.files.link_lifetime_h),
             now=self.clock.now,
             public_url=self.public_url,
+            reconciliation=ReconciliationOptions(
+                platform=settings.issuer.name,
+                contact=settings.issuer.email,
+                domain=settings.reconciliation.data_api_domain,
+                provider_email=settings.reconciliation.provider_email,
+                max_bytes=settings.reconciliation.max_bytes,
+            ),
         )
         self.outbox = Outbox(self.engine, self.clock, node=settings.node, do=doers, lane_of=doers.lane)
         self.service.on_commands = self.outbox.take
@@ -180,6 +201,18 @@ class App:
             status_poll_s=payter.status_poll_s,
         )
         return Bridge(options, self.service, self.directory, self.clock.now)
+
+    async def _data_api_credentials(self, account_id: str) -> DataApiCredentials | None:
+        """The platform's stand in the settings."""
+        r = self.settings.reconciliation
+        if account_id or not r.data_api_username:
+            return None
+        return DataApiCredentials(
+            base_url=r.data_api_url,
+            username=r.data_api_username,
+            password=r.data_api_password.get_secret_value(),
+            domain=r.data_api_domain,
+        )
 
     async def start(self) -> None:
         """Database first, then what writes to it, then the doors. Raises `SchemaError`, OSError."""

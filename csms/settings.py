@@ -27,7 +27,7 @@ from billing.tariff import Tariff, simple_tariff
 from billing.tariff_json import tariff_from_json
 from bridge.families import FAMILIES
 from csms.ocpp_settings import AuthoritySection, ContractSettings, OcppSettings, Section
-from csms.owner_settings import RoundSettings
+from csms.owner_settings import ReconciliationSettings, RoundSettings
 from sessions.facts import TokenStatus
 from sessions.session import Policy
 from storage.engine import DatabaseUrlError, async_url
@@ -313,6 +313,7 @@ class Settings(BaseSettings):
     payter: PayterSettings | None = None
     sessions: SessionSettings = SessionSettings()
     rounds: RoundSettings = RoundSettings()
+    reconciliation: ReconciliationSettings = ReconciliationSettings()
     issuer: IssuerSettings = IssuerSettings()
     tariffs: tuple[TariffSettings, ...] = ()
     stations: tuple[StationSettings, ...] = ()

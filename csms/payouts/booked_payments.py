@@ -52,9 +52,9 @@ class _Paid:
     authorisation: Authorisation
 
 
-def repair_key(discrepancy_id: str, digest: str, about: str, number: int) -> str:
+def repair_key(repair_id: str, about: str, number: int) -> str:
     """The set key of a repair's entries. ``about``: `OF_SALE`, `OF_LOSS` or `OF_ACQUIRER`."""
-    return f"{REPAIR}{discrepancy_id}:{digest}:{about}:{number}"
+    return f"{REPAIR}{repair_id}:{about}:{number}"
 
 
 def of_sale(ledger: Any) -> ColumnElement[bool]:

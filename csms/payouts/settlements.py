@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -23,9 +24,10 @@ from billing.reconciliation import SettlementKind, SettlementRow
 from billing.settlement_file import RefusedRow, SettlementFile
 from csms.payouts.booked_payments import look_again
 from sessions.books import Posting, post
-from sessions.rows import insert_for
+from sessions.commands import Command
+from sessions.rows import enqueue, insert_for
 from storage import reconciliation_schema as t
-from storage.engine import reading, writing
+from storage.engine import writing
 from storage.failpoint import failpoint
 
 AT_ONCE = 1000
@@ -53,8 +55,13 @@ class Upload:
         return f"stl_{hashlib.sha256(f'{self.account_id}|{self.content_hash}'.encode()).hexdigest()[:24]}"
 
 
-async def take(engine: AsyncEngine, upload: Upload, file: SettlementFile, now: datetime) -> bool:
-    """Write a file and book it; False where it was there already. A file that a crash cut off is gone on with."""
+async def take(
+    engine: AsyncEngine, upload: Upload, file: SettlementFile, now: datetime, then: Sequence[Command] = ()
+) -> bool:
+    """Write a file and book it; False where it was there already. A file that a crash cut off is gone on with.
+
+    ``then``: commands that are put into the outbox by the commit that books it.
+    """
     file_id = upload.file_id
     async with writing(engine) as connection:
         insert = insert_for(connection)(t.settlement_files).values(_file(upload, file, now))
@@ -71,6 +78,7 @@ async def take(engine: AsyncEngine, upload: Upload, file: SettlementFile, now: d
     async with writing(engine) as connection:
         if await _state(connection, file_id) != BOOKED:  # another upload of it may have been quicker
             await _book(connection, upload, file, now)
+            await enqueue(connection, then, now)
         failpoint("reconciliation.before")
     failpoint("reconciliation.after")
     return True
@@ -166,16 +174,3 @@ def _row(upload: Upload, file_id: str, row: SettlementRow) -> dict[str, Any]:
 def refused_rows(text: str) -> list[RefusedRow]:
     """What a file's `refused` says."""
     return [RefusedRow(line, reason) for line, reason in orjson.loads(text)]
-
-
-async def account_owner(engine: AsyncEngine, account_id: str) -> tuple[str, str] | None:
-    """(owner's id, merchant id) of an account; None where there is none. "" is the platform's."""
-    from storage import owner_schema
-
-    if not account_id:
-        return PLATFORM, ""
-    a = owner_schema.processor_accounts.c
-    query = select(a.owner_id, a.merchant_id).where(a.account_id == account_id)
-    async with reading(engine) as connection:
-        row = (await connection.execute(query)).first()
-    return (row.owner_id, row.merchant_id) if row is not None else None

@@ -55,7 +55,7 @@ async def reconcile_month(engine: AsyncEngine, owners: Sequence[MonthOwner], tol
             owner_id=owner_id,
             format="csv",
             name="march.csv",
-            content_hash=str(hash(raw)),
+            content_hash=hashlib.sha256(raw).hexdigest(),
             by="Kari",
         )
         counts["taken"] += await take(engine, upload, file, NOW)

@@ -16,6 +16,7 @@ from aiohttp.typedefs import Handler
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from csms.ocpp.server import OcppServer
+from csms.payouts.provider_notices import ReconciliationOptions
 from csms.stations.calls import Waiters
 from csms.stations.configuration import Wanted
 from csms.stations.file_store import FileStore
@@ -44,6 +45,7 @@ class Api:
     link_lifetime: timedelta
     now: Callable[[], datetime]
     public_url: str
+    reconciliation: ReconciliationOptions
 
     def routes(self) -> Sequence[web.RouteDef]:
         """Every operation, and the document that describes them."""
