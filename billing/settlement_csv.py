@@ -200,9 +200,11 @@ def _minor(text: str, decimals: int, columns: Columns, what: str) -> int:
         return sign * int(bare)
     point = _decimal_sign(bare, columns.decimal, what)
     whole, _, part = bare.rpartition(point) if point and point in bare else (bare, "", "")
-    whole = whole.replace("," if point == "." else ".", "") if point else whole
-    if not re.fullmatch(r"[0-9]+", whole, re.ASCII):
-        raise RowRefused(f"the {what} has several decimal signs")
+    if not re.fullmatch(r"[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,3}(?:\.[0-9]{3})+", whole, re.ASCII) or (
+        point and point in whole
+    ):
+        raise RowRefused(f"the {what} has several decimal signs, or groups that are no thousands")
+    whole = whole.replace(",", "").replace(".", "")
     part = part.rstrip("0")
     if len(part) > decimals:
         raise RowRefused(f"the {what} has more decimals than its currency")

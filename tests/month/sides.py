@@ -13,7 +13,7 @@ from billing.reconciliation import Kind, ProviderTransaction, Side
 from csms.payouts.discrepancies import provider_subject, session_subject
 from csms.payouts.provider_transactions import Page
 from sessions.session import Session
-from tests.month.payments import END, MonthOwner, Paid
+from tests.month.payments import BEGIN, END, MonthOwner, Paid
 
 FAULTY = 0.02
 PAGE_ROWS = 500
@@ -167,8 +167,8 @@ def _tell_acquirer(told: Told, each: Paid, owner: MonthOwner, chance: random.Ran
         told.seeded.append((Side.ACQUIRER, kind, s.owner_id, subject or session_subject(s.session_id)))
 
     fault = chance.choice(("dropped", "foreign", "amount", "doubled", "late", "currency"))
-    if fault == "dropped" and s.captured_at > END - timedelta(days=5):
-        fault = "late"  # the file ends before anybody can say that it is missing
+    if fault == "dropped" and not BEGIN + timedelta(days=3) < s.captured_at < END - timedelta(days=5):
+        fault = "late"  # the file begins too late, or ends too early, for anybody to say that it is missing
     if fault == "foreign":
         write(host, s.captured_minor, s.currency, settled_on)
         write(f"X{chance.getrandbits(64):016X}", chance.randrange(500, 40_000), s.currency, settled_on)
