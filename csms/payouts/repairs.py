@@ -15,8 +15,9 @@ import orjson
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from billing.cost import Adjustment
 from billing.ledger import PLATFORM, Account, Entry, EntrySet
-from billing.payment import RESOLVED, Payment
+from billing.payment import RESOLVED
 from billing.reconciliation import Side
 from billing.repair import Books, NoRemedyError, Proposal, Remedy, propose, remedies, sums_of
 from csms.payouts.booked_payments import OF_ACQUIRER, OF_LOSS, OF_SALE, of_sale, repair_key
@@ -89,7 +90,7 @@ def _delivered_minor(session: Session) -> int:
     """What the charge was worth before its bill was cut to what was taken."""
     if session.cost is None:
         return 0
-    cut = session.payment is Payment.CAPTURED and session.captured_minor == session.cost.total_minor
+    cut = any(line.dimension is Adjustment.ABOVE_HOLD for line in session.cost.lines)
     return session.cost.total_minor + (session.written_off_minor if cut else 0)
 
 
