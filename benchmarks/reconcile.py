@@ -46,7 +46,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         databases = Databases(Path(folder))
         try:
-            return int(not all([asyncio.run(measure(databases, kind, sessions, owners)) for kind in KINDS]))
+            right = [asyncio.run(measure(databases, kind, sessions, owners)) for kind in KINDS]
+            return int(not all(right))
         finally:
             databases.close()
 
