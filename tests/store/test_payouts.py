@@ -14,10 +14,9 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.ledger import Account
-from billing.money import to_major
 from billing.statement import EntryKind
 from billing.terms import Terms
-from csms.payouts import bank, payouts, returns
+from csms.payouts import payouts, returns
 from csms.payouts.payment_file import BankAccount, Debtor
 from csms.payouts.payouts import PayoutRefusedError
 from csms.payouts.return_files import ReturnFileError
@@ -252,17 +251,3 @@ async def test_what_is_no_return_file_is_refused_and_forgotten(engine: AsyncEngi
     with pytest.raises(ReturnFileError, match=why):
         await tell(engine, content)
     assert await rows(engine, p.return_files) == []
-
-
-async def test_the_acquirers_money_is_booked_once(engine: AsyncEngine) -> None:
-    await owed(engine, 1000)
-    for _ in range(2):
-        async with writing(engine) as connection:
-            done = await bank.book_settlement(
-                connection, "W-1", gross_minor=1000, fee_minor=15, currency="EUR", now=NOW
-            )
-    assert done is False
-    stand = await books(engine)
-    assert (stand[Account.BANK], stand[Account.ACQUIRER_FEES]) == (985, 15)
-    assert Account.ACQUIRER not in stand
-    assert to_major(985, "EUR") == Decimal("9.85")
