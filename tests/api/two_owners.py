@@ -247,22 +247,16 @@ async def _processor(bench: Bench, side: Side) -> None:
 Maker = Callable[[Bench, Side], Awaitable[None]]
 
 #: Later ones may use what earlier ones entered.
-<<<<<<< HEAD
-NOUNS: tuple[Maker, ...] = (_owner, _users, _site, _tariff, _station, _terminal, _session, _processor)
-=======
-NOUNS: tuple[Maker, ...] = (_owner, _users, _site, _tariff, _station, _terminal, _session, _care)
->>>>>>> care
+NOUNS: tuple[Maker, ...] = (_owner, _users, _site, _tariff, _station, _terminal, _session, _processor, _care)
 
 #: Path parameters that only count within what the path names before them, such as a station's EVSE.
 WITHIN = frozenset({"evse_id"})
 
 #: A valid body, by operation, that names what is somebody else's (the side it is given). JSON, or bytes for a file.
 NAMING: dict[str, Callable[[Side], Any]] = {
-<<<<<<< HEAD
     "enter_processor": _account,
     "confirm_terminal_routing": lambda side: {"account_id": side.ids["account_id"], "reference": "a letter"},
     "enter_domain_transfer": lambda side: {"account_id": side.ids["account_id"], "tt_number": "TT-1"},
-=======
     "announce_visit": lambda side: visit_to(side.ids["serial"]),
     "record_replacement": lambda side: {
         "old_serial": side.ids["serial"],
@@ -271,7 +265,6 @@ NAMING: dict[str, Callable[[Side], Any]] = {
     },
     "add_inspection_photo": lambda side: b"no photo",
     "add_incident_photo": lambda side: b"no photo",
->>>>>>> care
 }
 
 #: Values of query parameters that must be given.
