@@ -265,7 +265,7 @@ def settlement_camt(reference: str, gross_minor: int, fee_minor: int, day: datet
 
 def transfers(pain_001: bytes) -> list[tuple[str, str, str, str, str]]:
     """(from IBAN, to IBAN, amount, currency, EndToEndId) of each transfer in a payment file that its schema allows."""
-    root = ET.fromstring(pain_001)  # noqa: S314 - made here
+    root = ET.fromstring(pain_001)
     import xmlschema  # it changes ElementTree while it is imported
 
     xmlschema.XMLSchema(str(resources.files("sepaxml") / "schemas" / f"{PAIN}.xsd")).validate(pain_001.decode())

@@ -12,7 +12,6 @@ from decimal import Decimal
 from fractions import Fraction
 from math import floor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,7 +21,6 @@ from simulators.station import Station
 from simulators.terminal_cloud import DOMAIN
 from tests.databases import Databases
 from tests.journeys.owner_stage import (
-    MAPPING,
     OWNERS_IBAN,
     PLATFORMS_IBAN,
     RESELLER,
@@ -31,8 +29,6 @@ from tests.journeys.owner_stage import (
     Story,
     Way,
     import_list,
-    settlement_camt,
-    settlement_csv,
     story_of,
     transfers,
 )

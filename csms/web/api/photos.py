@@ -103,7 +103,7 @@ async def get_photo(call: ApiCall) -> web.StreamResponse:
         content = await asyncio.to_thread(path.read_bytes) if row is not None else None
     except FileNotFoundError:
         content = None
-    if content is None:
+    if row is None or content is None:
         raise Problem(404, "There is no photo of this id.")
     headers = {
         "Content-Type": row.content_type,
