@@ -54,7 +54,7 @@ class MailSettings(Section):
     allow_plain: bool = Field(False, description="Allow plain to another machine: anybody between reads the mails.")
     ca_file: Path | None = Field(None, description="PEM file of the CA of the server's certificate. None: public CAs.")
     user: str = Field("", description="User name at the server. Empty: it wants none.")
-    password: SecretStr = Field(SecretStr(""), description="Its password. Secret.")
+    password: SecretStr | None = Field(None, description="Its password. Secret.")
     sender: str = Field(description="The address from which reminders come, such as care@example.org.")
     sender_name: str = Field("", max_length=80, description="The name beside it.")
     platform_recipients: tuple[str, ...] = Field((), description="Addresses of the platform's own people.")
@@ -81,7 +81,7 @@ class MailSettings(Section):
             raise ValueError(
                 "security is plain, and the server is another machine: use starttls or tls, or set allow_plain"
             )
-        if bool(self.user) != bool(self.password.get_secret_value()):
+        if bool(self.user) != bool(self.password and self.password.get_secret_value()):
             raise ValueError("user and password go together: give both, or neither")
         return self
 
@@ -93,7 +93,7 @@ class MailSettings(Section):
             security=self.security,
             tls=ssl.create_default_context(cafile=self.ca_file),
             user=self.user,
-            password=self.password.get_secret_value(),
+            password=self.password.get_secret_value() if self.password else "",
             sender=Recipient(name=self.sender_name, address=self.sender),
             platform=tuple(Recipient(name="", address=one) for one in self.platform_recipients),
             timeout_s=self.timeout_s,
@@ -112,7 +112,7 @@ class CareSettings(Section):
     failure_percent: int = Field(
         50, ge=1, le=100, description="An alarm where this share of taps or more failed, today and yesterday, percent."
     )
-    failure_taps: int = Field(10, ge=1, description="So few taps or fewer prove no failure rate.")
+    failure_taps: int = Field(10, ge=1, description="The least number of taps that make a failure rate.")
     silent_days: int = Field(14, ge=1, description="A live terminal without a tap for so many days is an alarm.")
     release_h: int = Field(24, ge=1, description="A release of a hold unconfirmed for so many hours is an alarm.")
     capture_h: int = Field(72, ge=1, description="A capture unconfirmed for so many hours is an alarm.")
