@@ -82,7 +82,7 @@ class MailSettings(Section):
             raise ValueError(
                 "security is plain, and the server is another machine: use starttls or tls, or set allow_plain"
             )
-        if bool(self.user) != (self.password is not None):
+        if bool(self.user) != bool(self.password and self.password.get_secret_value()):
             raise ValueError("user and password go together: give both, or neither")
         return self
 
@@ -113,7 +113,7 @@ class CareSettings(Section):
     failure_percent: int = Field(
         50, ge=1, le=100, description="An alarm where this share of taps or more failed, today and yesterday, percent."
     )
-    failure_taps: int = Field(10, ge=1, description="Number of taps that prove no failure rate yet.")
+    failure_taps: int = Field(10, ge=1, description="The least number of taps that make a failure rate.")
     silent_days: int = Field(14, ge=1, description="A live terminal without a tap for so many days is an alarm.")
     release_h: int = Field(24, ge=1, description="A release of a hold unconfirmed for so many hours is an alarm.")
     capture_h: int = Field(72, ge=1, description="A capture unconfirmed for so many hours is an alarm.")
