@@ -205,7 +205,7 @@ class App:
     async def _data_api_credentials(self, account_id: str) -> DataApiCredentials | None:
         """The platform's stand in the settings."""
         r = self.settings.reconciliation
-        if account_id or not r.data_api_username:
+        if account_id or r.data_api_password is None:
             return None
         return DataApiCredentials(
             base_url=r.data_api_url,

@@ -43,8 +43,10 @@ class ReconciliationRuleSettings(Section):
     fee_percent: Decimal = Field(
         Decimal(5), ge=0, lt=50, description="Percent that a settlement without a fee of its own may be lower by."
     )
-    fee_fixed: int = Field(0, ge=0, le=100_000, description="And by this, in minor units.")
-    shortest_reference: int = Field(8, ge=4, le=64, description="A cut reference of so many characters is believed.")
+    fee_fixed: int = Field(0, ge=0, le=100_000, description="And by this number of minor units.")
+    shortest_reference: int = Field(
+        8, ge=4, le=64, description="Number of characters of a cut reference that is believed."
+    )
 
     def rules(self) -> Rules:
         """As `billing.reconciliation` knows them."""
@@ -65,16 +67,16 @@ class ReconciliationSettings(Section):
         "https://api.mypayter.com/API", description="The MyPayter Data API; a simulator's ends in /API too."
     )
     data_api_username: str = Field("", description="User of the platform's domain. Empty: the provider is not read.")
-    data_api_password: SecretStr = Field(SecretStr(""), description="The user's password. Secret.")
+    data_api_password: SecretStr | None = Field(None, description="The user's password. Secret.")
     data_api_domain: str = Field("", max_length=80, description="The platform's MyPayter domain.")
-    page_rows: int = Field(500, ge=1, le=5000, description="Rows asked for at once.")
+    page_rows: int = Field(500, ge=1, le=5000, description="Number of rows asked for at once.")
     provider_email: str = Field("", max_length=200, description="Where notices to the provider go. Empty: by hand.")
     max_bytes: int = Field(33_554_432, ge=1024, le=268_435_456, description="Largest settlement file taken, bytes.")
     rules: tuple[ReconciliationRuleSettings, ...] = Field((), description="Tolerances, by processor account.")
 
     @model_validator(mode="after")
     def _all_or_none(self) -> Self:
-        given = [self.data_api_username, self.data_api_password.get_secret_value(), self.data_api_domain]
+        given = [self.data_api_username, self.data_api_password, self.data_api_domain]
         if any(given) and not all(given):
             raise ValueError("data_api_username, data_api_password and data_api_domain go together")
         accounts = [rule.account_id for rule in self.rules]

@@ -61,6 +61,7 @@ def test_no_secret_has_a_default_to_show() -> None:
         "api_key",
         "callback_secret",
         "card_hash_key",
+        "data_api_password",
         "key_password",
         "passphrase",
         "provider_token",
