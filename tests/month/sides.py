@@ -138,7 +138,7 @@ class TwinReading:
 
 
 class Twin:
-    """`csms.payouts.provider_transactions.ProviderRecords` over a told month."""
+    """`sessions.provider_port.ProviderRecords` over a told month."""
 
     def __init__(self, told: Told) -> None:
         self._told = told
