@@ -214,6 +214,12 @@ def _settings(url: str, cloud: TerminalCloud, clock: SimClock) -> dict[str, Any]
         "onboarding": {"card_wait_s": 3600},
         "issuer": {"name": "Plattform AS", "organisation_number": "912345670", "address": ["Torget 1", "0001 Oslo"]},
         "payouts": {"accounts": [{"currency": "NOK", "iban": PLATFORMS_IBAN}], "message": PAIN},
+        "reconciliation": {
+            "data_api_url": f"{cloud.base_url}API",
+            "data_api_username": "platform",
+            "data_api_password": "platform-data-password",
+            "data_api_domain": DOMAIN,
+        },
     }
 
 
