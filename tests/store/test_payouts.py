@@ -119,8 +119,8 @@ async def test_the_same_return_file_twice_at_once_is_booked_once(engine: AsyncEn
     await owed(engine, 1000)
     await release(engine, await propose(engine))
     file = camt(entry("DBIT", Decimal("10.00"), "ST00000001"))
-    told = await asyncio.gather(tell(engine, file), tell(engine, file))
-    assert told == [[("ST00000001", "executed")]] * 2
+    first, second = await asyncio.gather(tell(engine, file), tell(engine, file))
+    assert first == second == [("ST00000001", "executed")]
     assert (await books(engine))[Account.BANK] == -1000
 
 
