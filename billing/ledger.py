@@ -43,6 +43,7 @@ class Account(StrEnum):
     PAYOUTS_IN_TRANSIT = "payouts_in_transit"  # in a payment file, and not seen on the bank account yet
     BANK = "bank"  # the platform's bank account
     ACQUIRER_FEES = "acquirer_fees"  # cost: what the acquirer keeps of a settlement
+    COLLECTION_LOSS = "collection_loss"  # cost: captured and never settled; its book carries the risk
 
 
 class Kind(StrEnum):
@@ -63,6 +64,7 @@ class Kind(StrEnum):
     PAYOUT_EXECUTED = "payout_executed"
     PAYOUT_RETURNED = "payout_returned"
     ACQUIRER_SETTLEMENT = "acquirer_settlement"
+    REPAIR = "repair"
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,16 +211,6 @@ def payout_returned(amount_minor: int, currency: str, *, executed: bool) -> Entr
     return EntrySet(Kind.PAYOUT_RETURNED, _transfer(debit, Account.OWNER_PAYABLE, amount_minor, currency))
 
 
-def acquirer_settlement(gross_minor: int, fee_minor: int, currency: str) -> EntrySet:
-    """The acquirer paid ``gross_minor`` less its fee to the bank account; negative: it took money back."""
-    money = (
-        Entry(Account.BANK, gross_minor - fee_minor, currency),
-        Entry(Account.ACQUIRER_FEES, fee_minor, currency),
-        Entry(Account.ACQUIRER, -gross_minor, currency),
-    )
-    return EntrySet(Kind.ACQUIRER_SETTLEMENT, tuple(entry for entry in money if entry.amount_minor))
-
-
 def unexplained_settlement(amount_minor: int, currency: str) -> EntrySet:
     """The station's own terminal collected what our bill does not explain: the reason is in suspense."""
     return EntrySet(Kind.UNEXPLAINED, _transfer(Account.STATION_ACQUIRER, Account.SUSPENSE, amount_minor, currency))
@@ -232,6 +224,19 @@ def unexplained(amount_minor: int, still_held_minor: int, currency: str) -> Entr
     resolved = _transfer(Account.HOLD_CONTRA, Account.HOLD, min(amount_minor, still_held_minor), currency)
     money = _transfer(Account.ACQUIRER, Account.SUSPENSE, amount_minor, currency)
     return EntrySet(Kind.UNEXPLAINED, resolved + money)
+
+
+def acquirer_settlement(gross_minor: int, fee_minor: int, currency: str) -> EntrySet:
+    """The acquirer settled what was captured: the bank has it, but for the fee. Zero posts nothing.
+
+    Negative where refunds and chargebacks outweigh sales: the bank paid. A negative fee was given back.
+    """
+    parts = (
+        Entry(Account.BANK, gross_minor - fee_minor, currency),
+        Entry(Account.ACQUIRER_FEES, fee_minor, currency),
+        Entry(Account.ACQUIRER, -gross_minor, currency),
+    )
+    return EntrySet(Kind.ACQUIRER_SETTLEMENT, tuple(entry for entry in parts if entry.amount_minor))
 
 
 def release(amount_minor: int, currency: str) -> EntrySet:

@@ -14,6 +14,7 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bridge.bridge import Bridge
+from bridge.data_api import DataApi, DataApiCredentials
 from bridge.none import NoTerminals
 from bridge.options import PayterOptions, retry_delay_s
 from bridge.redaction import RedactingAccessLogger, http_log
@@ -27,6 +28,8 @@ from csms.ocpp.options import OcppOptions
 from csms.ocpp.server import OcppServer
 from csms.ocpp.station_port import OcppStationPort
 from csms.ocpp.tls import KeyPair, TlsError
+from csms.payouts.provider_notices import ProviderNoticeDoer, ReconciliationOptions, SendProviderNotice, mail_by
+from csms.payouts.reconciliation import ReconcileAccount, ReconciliationDoer
 from csms.payouts.statements import CloseStatements, StatementDoer
 from csms.provision import provision
 from csms.settings import PayterSettings, Settings, SettingsError
@@ -168,6 +171,18 @@ class App:
         doers.add(WatchForAlarms, self.alarms)
         doers.add(CloseStatements, StatementDoer(self.service, self.engine, self.clock.now))
         self._onboarding(doers)
+        doers.add(
+            ReconcileAccount,
+            ReconciliationDoer(
+                self.service,
+                self.engine,
+                self.clock.now,
+                DataApi(self._data_api_credentials, page_rows=settings.reconciliation.page_rows),
+                settings.reconciliation.rules_for,
+            ),
+        )
+        notices = mail_by(mail_options(settings), self.clock.now)
+        doers.add(SendProviderNotice, ProviderNoticeDoer(self.service, self.engine, self.clock.now, notices))
         self.files = FileStore(
             self.engine,
             self.clock.now,
@@ -192,6 +207,13 @@ class App:
             licence_grace_days=settings.licences.grace_days,
             processors=self.processors,
             debtor=settings.payouts.debtor(settings.issuer.name),
+            reconciliation=ReconciliationOptions(
+                platform=settings.issuer.name,
+                contact=settings.issuer.email,
+                domain=settings.reconciliation.data_api_domain,
+                provider_email=settings.reconciliation.provider_email,
+                max_bytes=settings.reconciliation.max_bytes,
+            ),
         )
         if self.bridge is not None:
             self.api.probe, self.api.wake = self.bridge.probe, self.bridge.wake
@@ -238,6 +260,25 @@ class App:
         )
         trials = TrialCallbacks(self.engine, self.service.submit, self.clock.now)
         return Bridge(options, self.service, self.directory, self.clock.now, self.processors, trials=trials)
+
+    async def _data_api_credentials(self, account_id: str) -> DataApiCredentials | None:
+        """The platform's stand in the settings, an own processor's in the vault."""
+        if account_id:
+            own = await self.processors.data_api(account_id)
+            if own is None:
+                return None
+            return DataApiCredentials(
+                base_url=own.data_url, username=own.user, password=own.password, domain=own.domain
+            )
+        r = self.settings.reconciliation
+        if not r.data_api_username:
+            return None
+        return DataApiCredentials(
+            base_url=r.data_api_url,
+            username=r.data_api_username,
+            password=r.data_api_password.get_secret_value(),
+            domain=r.data_api_domain,
+        )
 
     async def start(self) -> None:
         """Database first, then what writes to it, then the doors. Raises `SchemaError`, OSError."""

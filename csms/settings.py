@@ -34,6 +34,7 @@ from csms.owner_settings import (
     OnboardingSettings,
     PayoutSettings,
     ProcessorSettings,
+    ReconciliationSettings,
     RoundSettings,
     VaultSettings,
 )
@@ -354,6 +355,7 @@ class Settings(BaseSettings):
     processors: ProcessorSettings = ProcessorSettings()
     payouts: PayoutSettings = PayoutSettings()
     onboarding: OnboardingSettings = OnboardingSettings()
+    reconciliation: ReconciliationSettings = ReconciliationSettings()
     issuer: IssuerSettings = IssuerSettings()
     tariffs: tuple[TariffSettings, ...] = ()
     stations: tuple[StationSettings, ...] = ()

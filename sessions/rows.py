@@ -394,3 +394,21 @@ async def upsert(connection: AsyncConnection, table: Any, key: list[str], rows: 
         await connection.execute(insert.on_conflict_do_update(index_elements=key, set_=changes))
     else:
         await connection.execute(insert.on_conflict_do_nothing(index_elements=key))
+
+
+async def upsert_many(
+    connection: AsyncConnection,
+    table: Any,
+    key: list[str],
+    rows: list[dict[str, Any]],
+    *,
+    keep: Iterable[str] = (),
+) -> None:
+    """As `upsert`, for thousands of rows: one prepared statement, row by row. ``keep``: never overwritten."""
+    if not rows:
+        return
+    insert = insert_for(connection)(table)
+    kept = {*key, *keep}
+    changes = {name: insert.excluded[name] for name in rows[0] if name not in kept}
+    statement = insert.on_conflict_do_update(index_elements=key, set_=changes)
+    await connection.execute(statement if changes else insert.on_conflict_do_nothing(index_elements=key), rows)

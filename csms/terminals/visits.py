@@ -280,10 +280,10 @@ async def replace_terminal(
     query = select(c.serial, c.owner_id, c.currency, c.inventory_state).where(c.serial.in_([old_serial, new_serial]))
     found = {one.serial: one for one in await connection.execute(query.order_by(c.serial).with_for_update())}
     old, new = found.get(old_serial), found.get(new_serial)
-    mine = [one is not None and one.owner_id == row.owner_id for one in (old, new)]
-    if new is None or old is None or new_serial == old_serial or not all(mine):  # another owner's: as if there were none
-        which = new_serial if mine[0] else old_serial
-        raise VisitRefusedError(f"This owner has no terminal {which!r} in the inventory: register it first.")
+    if new is None or old is None or new_serial == old_serial:
+        raise VisitRefusedError(f"There is no terminal {new_serial!r} in the inventory: register it first.")
+    if new.owner_id != row.owner_id or old.owner_id != row.owner_id:
+        raise VisitRefusedError(f"Terminal {new_serial} is not this owner's.")
     if new.currency != old.currency:
         raise VisitRefusedError(f"Terminal {new_serial} takes {new.currency}, the old one {old.currency}.")
     if State(new.inventory_state) not in _ENTERS_FROM:

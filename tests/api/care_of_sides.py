@@ -100,6 +100,9 @@ async def _visit(bench: Bench, side: Side) -> None:
 async def _calendar(bench: Bench, side: Side) -> None:
     made = await bench.api("POST", f"/owners/{side.ids['owner_id']}/calendar-feed", status=201)
     side.mark("calendar", made["url"].rpartition("/")[2])
+    await bench.eventually(  # nothing may change by itself any more: without mail settings, each says so once
+        lambda: bench.api("GET", "/reminders?limit=500"), lambda told: all(one["problem"] for one in told["items"])
+    )
 
 
 MAKERS = (_inspection, _duties, _battery, _alarm, _incident, _visit, _calendar)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -70,13 +70,21 @@ class Rig:
     station: Station | None = None
 
     async def api(
-        self, method: str, path: str, body: Any = None, *, status: int = 200, token: str = "", raw: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        status: int = 200,
+        token: str = "",
+        raw: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
         """Call the API; the JSON of its answer."""
-        headers = {"Authorization": f"Bearer {token or self.owner}"}
+        heads = {"Authorization": f"Bearer {token or self.owner}"} | dict(headers or {})
         url = f"http://127.0.0.1:{self.on.app.http_port}/api/v1{path}"
         sent: dict[str, Any] = {"json": body} if raw is None else {"data": raw}
-        async with self.http.request(method, url, headers=headers, **sent) as answer:
+        async with self.http.request(method, url, headers=heads, **sent) as answer:
             content = await answer.read()
             assert answer.status == status, f"{method} {path}: {answer.status}, not {status}: {content[:2000]!r}"
             return orjson.loads(content) if answer.content_type.endswith("json") else content
@@ -108,6 +116,22 @@ class Rig:
     async def step(self, case_id: int, code: str) -> Any:
         """One step."""
         return next(s for s in (await self.case(case_id))["steps"] if s["code"] == code)
+
+    async def verified(self, origin: Origin, serial: str = SERIAL) -> int:
+        """A case that is ready: confirmed by people, checked by the machine, its test transaction made."""
+        case_id = await self.start(origin, serial)
+        for step in (await self.case(case_id))["steps"]:
+            if step["who"] == "person" and step["code"] != "storage_test":
+                await self.confirm(case_id, step["code"])
+        await self.check(case_id)
+        await self.begin_test(case_id)
+        await self.present(serial=serial)
+        test = await self.tested(case_id)
+        assert (test["state"], test["problem"]) == ("passed", "")
+        await self.confirm(case_id, "storage_test")
+        ready = await self.until(case_id, lambda case: case["state"] == "ready")
+        assert {step["state"] for step in ready["steps"]} == {"passed"}
+        return case_id
 
     async def begin_test(self, case_id: int, status: int = 201) -> Any:
         """Start a test transaction."""

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from bridge.probe import Probe
 from csms.ocpp.server import OcppServer
 from csms.payouts.payment_file import Debtor
+from csms.payouts.provider_notices import ReconciliationOptions
 from csms.stations.calls import Waiters
 from csms.stations.configuration import Wanted
 from csms.stations.file_store import FileStore
@@ -62,6 +63,7 @@ class Api:
     licence_grace_days: int
     processors: Processors
     debtor: Debtor
+    reconciliation: ReconciliationOptions
     probe: Probe | None = None
     wake: Callable[[str], None] = _no_keepers
 

@@ -14,7 +14,7 @@ down_revision = "0002"
 #: The modules whose tables came with this release; later ones have migrations of their own.
 MODULES = (
     *("owner_schema", "reminder_schema", "terminal_schema", "licence_schema", "onboarding_schema", "payout_schema"),
-    "care_schema",
+    *("care_schema", "reconciliation_schema"),
 )
 
 
