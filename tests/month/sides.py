@@ -138,7 +138,7 @@ class TwinReading:
 
 
 class Twin:
-    """`sessions.provider_port.ProviderRecords` over a told month."""
+    """`sessions.provider_records.ProviderRecords` over a told month."""
 
     def __init__(self, told: Told) -> None:
         self._told = told
