@@ -38,6 +38,7 @@ class Account(StrEnum):
     OWNER_SHARE = "owner_share"  # cost: what the platform buys from the owner and sells to the driver, without VAT
     INPUT_VAT = "input_vat"  # VAT in what the owner is owed
     OWNER_PAYABLE = "owner_payable"  # owed to a site owner until it is paid out
+    LICENCE_REVENUE = "licence_revenue"  # licences sold to site owners, without VAT
 
 
 class Kind(StrEnum):
@@ -51,6 +52,7 @@ class Kind(StrEnum):
     SETTLEMENT = "settlement"
     CONTRACT = "contract"
     OWED = "owed"
+    LICENCE = "licence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,21 @@ def owed(cost: Cost) -> EntrySet:
         Entry(Account.OWNER_PAYABLE, -cost.total_minor, cost.currency),
     )
     return EntrySet(Kind.OWED, tuple(entry for entry in share if entry.amount_minor))
+
+
+def licence_sale(net_minor: int, vat_minor: int, currency: str) -> EntrySet:
+    """A site owner buys licences: what the owner is owed shrinks by their price and its VAT. Zero posts nothing.
+
+    Raises ``ValueError`` for a negative amount.
+    """
+    if net_minor < 0 or vat_minor < 0:
+        raise ValueError(f"A price cannot be negative: {net_minor} and {vat_minor} {currency}.")
+    sale = (
+        Entry(Account.OWNER_PAYABLE, net_minor + vat_minor, currency),
+        Entry(Account.LICENCE_REVENUE, -net_minor, currency),
+        Entry(Account.VAT_PAYABLE, -vat_minor, currency),
+    )
+    return EntrySet(Kind.LICENCE, tuple(entry for entry in sale if entry.amount_minor))
 
 
 def reversal(entry_set: EntrySet) -> EntrySet:

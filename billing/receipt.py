@@ -77,7 +77,8 @@ class SalesDocument:
     ``provisional``: settled on the last trusted reading, the station's final one may follow. ``flags``: what a person
     should look at. ``signed_meter_data``: the station's signed records, verbatim. ``payment`` None: nothing was paid
     with a card. ``collected_at_station``: the station's own terminal took the money, so there was no hold of ours.
-    ``buyer``: the company it is for. Raises ``ValueError`` for a document that contradicts itself.
+    ``buyer``: the company it is for. ``facilitator``: who ran the payment technically, where that is not the issuer and
+    the money was never theirs. Raises ``ValueError`` for a document that contradicts itself.
     """
 
     session_id: str
@@ -103,6 +104,7 @@ class SalesDocument:
     signed_meter_data: tuple[str, ...] = ()
     collected_at_station: bool = False
     buyer: Buyer | None = None
+    facilitator: str = ""
 
     def __post_init__(self) -> None:
         for name in ("started_at", "ended_at", "issued_at"):
@@ -162,6 +164,7 @@ class SalesDocument:
             "url": self.url,
             "collected_at_station": self.collected_at_station,
             "buyer": None if self.buyer is None else asdict(self.buyer) | {"address": list(self.buyer.address)},
+            "facilitator": self.facilitator,
         }
 
     @classmethod
@@ -193,4 +196,5 @@ class SalesDocument:
             url=data["url"],
             collected_at_station=data.get("collected_at_station", False),
             buyer=None if buyer is None else Buyer(**buyer | {"address": tuple(buyer["address"])}),
+            facilitator=data.get("facilitator", ""),
         )

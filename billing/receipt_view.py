@@ -154,6 +154,8 @@ def _notes(document: SalesDocument, language: str) -> tuple[str, ...]:
     if document.signed_meter_data:
         records = text["signed_records"].format(count=len(document.signed_meter_data))
         notes.append(f"{text['signed_meter_data']}: {records}")
+    if document.facilitator:
+        notes.append(text["facilitated"].format(facilitator=document.facilitator, issuer=document.issuer.name))
     return tuple(notes)
 
 

@@ -109,6 +109,10 @@ _WORDS: dict[str, dict[str, str]] = {
         "en": "{count} record(s), in the JSON download",
         "nb": "{count} post(er), i JSON-nedlastingen",
     },
+    "facilitated": {
+        "en": "Technical facilitator: {facilitator}. You bought from, and paid to, {issuer} alone.",
+        "nb": "Teknisk tilrettelegger: {facilitator}. Du kjøpte av, og betalte til, {issuer} alene.",
+    },
     "link": {"en": "This receipt on the web", "nb": "Denne kvitteringen på nettet"},
     "download": {"en": "Download", "nb": "Last ned"},
     "pdf": {"en": "Receipt as PDF", "nb": "Kvittering som PDF"},

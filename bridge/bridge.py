@@ -15,10 +15,11 @@ from bridge.cards import mint_arm_id
 from bridge.keeper import TerminalKeeper
 from bridge.options import PayterOptions
 from bridge.payter import PayterTerminals
-from bridge.payter_wire import PayterWire
+from bridge.probe import Probe
 from bridge.redaction import where
 from bridge.verification import PayterVerification
-from sessions.directory import Inbox, TerminalDirectory
+from bridge.wires import Wires
+from sessions.directory import Inbox, ProcessorDirectory, TerminalDirectory
 from sessions.facts import TerminalStateReported
 from sessions.ports import TerminalPort
 
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class Bridge:
-    """Talks to all terminals. ``clock`` gives aware UTC.
+    """Talks to all terminals, through whichever processor each is paid. ``clock`` gives aware UTC.
 
     In a cluster every node may serve the routes and use the port; the keepers (`start`) belong on one node at a time.
     """
@@ -37,6 +38,7 @@ class Bridge:
         inbox: Inbox,
         terminals: TerminalDirectory,
         clock: Callable[[], datetime],
+        processors: ProcessorDirectory | None = None,
         *,
         trials: TrialCallbacks | None = None,
     ) -> None:
@@ -44,23 +46,20 @@ class Bridge:
         self._inbox = inbox
         self._terminals = terminals
         self._clock = clock
-        self._wire = PayterWire(options)
+        self._wires = Wires(options, processors)
+        self.probe = Probe(options, self._wires)
         self._callbacks = PayterCallbacks(options, inbox, terminals, clock=clock, wake=self.wake, heard=self._heard)
+        self.port: TerminalPort = PayterTerminals(options, self._wires, inbox, terminals, clock=clock, wake=self.wake)
         self._callbacks.trials = trials
-        self.probe = CallbackProbe(options.public_callback_base)
-        self.verification = PayterVerification(options, self._wire_for, clock)
-        self.port: TerminalPort = PayterTerminals(options, self._wire, inbox, terminals, clock=clock, wake=self.wake)
+        self.callback_probe = CallbackProbe(options.public_callback_base)
+        self.verification = PayterVerification(options, self._wires, clock)
         self._keepers: dict[str, tuple[TerminalKeeper, asyncio.Task[None]]] = {}
         self._supervisor: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
 
     def routes(self) -> list[web.RouteDef]:
         """The callbacks' routes. Their paths carry a secret: log requests with `RedactingAccessLogger` only."""
-        return [*self._callbacks.routes(), *self.probe.routes()]
-
-    def _wire_for(self, account_id: str) -> PayterWire | None:
-        """The wire of a processor's account; the platform's is the only one."""
-        return self._wire if account_id == "" else None
+        return [*self._callbacks.routes(), *self.callback_probe.routes()]
 
     async def start(self) -> None:
         """Start keeping every terminal armed."""
@@ -78,7 +77,7 @@ class Bridge:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._wire.close()
+        await self._wires.close()
 
     def wake(self, serial: str) -> None:
         """Something changed for this terminal (its interaction ended, its configuration changed): look now."""
@@ -118,7 +117,7 @@ class Bridge:
         for record in await self._terminals.terminals():
             if record.serial not in self._keepers:
                 keeper = TerminalKeeper(
-                    record.serial, self._options, self._wire, self._inbox, self._terminals, clock=self._clock
+                    record.serial, self._options, self._wires, self._inbox, self._terminals, clock=self._clock
                 )
                 task = asyncio.create_task(keeper.run(), name=f"terminal {record.serial}")
                 self._keepers[record.serial] = (keeper, task)

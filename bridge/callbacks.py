@@ -1,8 +1,8 @@
 """What Payter calls back: unsigned, possibly twice, out of order, late or never.
 
-The path carries a secret and the interaction's id; it is compared in constant time, answered with the same 404 whatever
-is wrong with it, and never logged. A callback is answered after the commit of its fact; nothing waits for money. What
-moves money is asked from the service itself.
+The path carries a secret, one for each processor, and the interaction's id; it is compared in constant time, answered
+with the same 404 whatever is wrong with it, and never logged. A callback is answered after the commit of its fact;
+nothing waits for money. What moves money is asked from the service itself.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from bridge.redaction import where
 from bridge.screens import choice_of, session_of
 from sessions.directory import ArmRecord, ArmState, Inbox, TerminalDirectory
 from sessions.facts import EvseChosen
+from sessions.verification import OpenTrial
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class _BadBodyError(Exception):
 class TrialCallbacks(Protocol):
     """Whoever makes test transactions, whose interactions the directory does not know."""
 
-    async def trial(self, arm_id: str) -> str | None:
+    async def trial(self, arm_id: str) -> OpenTrial | None:
         """The test transaction of this interaction, None if there is none."""
         ...
 
@@ -65,7 +66,6 @@ class PayterCallbacks:
         heard: Callable[[str, bool, str], Awaitable[None]],
     ) -> None:
         self._options = options
-        self._secret = _digest(options.callback_secret)
         self._inbox = inbox
         self._terminals = terminals
         self._clock = clock
@@ -82,14 +82,14 @@ class PayterCallbacks:
 
     async def on_interaction(self, request: web.Request) -> web.Response:
         """A card was read, an item was touched, or a payment changed, in one interaction."""
-        genuine = self._genuine(request)
         arm_id, kind = request.match_info["arm_id"], request.match_info["kind"]
         try:
             # Looked up even for a wrong secret: neither the answer nor its time says which of the two was wrong.
             arm = await self._terminals.arm(arm_id) if len(arm_id) <= 64 else None
             trial = await self.trials.trial(arm_id) if self.trials and arm is None and len(arm_id) <= 64 else None
+            genuine = self._genuine(request, arm.account_id if arm else trial.account_id if trial else "")
             if genuine and self.trials and trial is not None and kind in KINDS:
-                await self.trials.called_back(trial)
+                await self.trials.called_back(trial.test_id)
                 return web.Response()
             if not genuine or arm is None or kind not in KINDS:
                 return _not_found()
@@ -110,13 +110,14 @@ class PayterCallbacks:
 
     async def on_terminal(self, request: web.Request) -> web.Response:
         """The account-wide terminal-state hook. Terminals that are not ours are answered and forgotten."""
-        if not self._genuine(request):
+        account_id, dot, _ = request.match_info["secret"].partition(".")
+        if not self._genuine(request, account_id[:64] if dot else ""):
             return _not_found()
         try:
             body = await _json_object(request)
             serial = body.get("serialNumber")
             record = await self._terminals.terminal(serial) if isinstance(serial, str) and len(serial) <= 64 else None
-            if record is not None:
+            if record is not None and record.account_id == (account_id if dot else ""):
                 online, state = body.get("online"), body.get("state")
                 if isinstance(online, bool):
                     await self._heard(record.serial, online, state[:32] if isinstance(state, str) else "")
@@ -161,8 +162,9 @@ class PayterCallbacks:
         )
         return web.Response()
 
-    def _genuine(self, request: web.Request) -> bool:
-        return hmac.compare_digest(_digest(request.match_info["secret"]), self._secret)
+    def _genuine(self, request: web.Request, account_id: str) -> bool:
+        secret = self._options.secret_of(account_id)
+        return hmac.compare_digest(_digest(request.match_info["secret"]), _digest(secret))
 
 
 def _digest(text: str) -> bytes:

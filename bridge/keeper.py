@@ -10,6 +10,10 @@ goes on from these two. What each pair leads to:
 | READING | poll for the card | wait | stop, arm |
 | CARD | take the card | wait | stop, arm |
 | anything else | wait | wait | wait |
+
+The reader is asked about, and spoken to, through the processor at which it was armed; a new interaction begins at the
+one the terminal is to use now. So a change of processor takes effect between two interactions, and "stop, arm" is how.
+A terminal that takes no cards (`out_of_service`) is stopped in the same way, says why, and is not armed.
 """
 
 from __future__ import annotations
@@ -21,14 +25,16 @@ from datetime import datetime
 
 from bridge import screens
 from bridge.cards import card_presented, mint_arm_id
-from bridge.families import family_of
 from bridge.options import PayterOptions
 from bridge.payter_objects import ReadCard, TerminalState, TerminalStatus
-from bridge.payter_wire import Done, NoCard, NotSent, PayterWire, Refusal
+from bridge.payter_wire import Done, Failure, NoCard, NotSent, PayterWire, Refusal
 from bridge.redaction import where
-from bridge.texts import Words, idle_words
+from bridge.texts import Words, idle_words, stop_words, words
+from bridge.wires import Wires
+from sessions.commands import Message
 from sessions.directory import ArmRecord, ArmState, Inbox, TerminalDirectory, TerminalRecord
 from sessions.facts import ArmClosed, ArmOpened, TerminalStateReported
+from sessions.families import family_of
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +46,7 @@ class TerminalKeeper:
         self,
         serial: str,
         options: PayterOptions,
-        wire: PayterWire,
+        wires: Wires,
         inbox: Inbox,
         terminals: TerminalDirectory,
         *,
@@ -48,7 +54,7 @@ class TerminalKeeper:
     ) -> None:
         self.serial = serial
         self._options = options
-        self._wire = wire
+        self._wires = wires
         self._inbox = inbox
         self._terminals = terminals
         self._clock = clock
@@ -59,6 +65,8 @@ class TerminalKeeper:
         self._interacted = False
         self._unstarted = ""  # an interaction whose start certainly did not take effect: it may be used again
         self._armed: tuple[str, str, Words] | None = None  # interaction, language, words it was started with
+        self._spoken_to = ""  # the account through which it was last looked at
+        self._notice: tuple[str, str] | None = None  # why it is out of service and in which language, as last shown
 
     def wake(self) -> None:
         """Something happened: look again now."""
@@ -88,32 +96,81 @@ class TerminalKeeper:
         """One look at the terminal and what follows from it. Returns how many seconds to wait before the next."""
         if record.on_trial:  # the reader is a test transaction's: whoever began that ends it, and wakes us
             return self._options.pending_poll_s
-        if await self._needed(await self._terminals.latest_arm(self.serial)):
-            return self._options.pending_poll_s
-        status = await self._wire.terminal(self.serial)
-        if not isinstance(status, TerminalStatus):
-            if isinstance(status, Refusal):  # not known there, or the key is wrong: it can take no card
-                await self._report(False, f"HTTP {status.status}")
-            return self._back_off()
         arm = await self._terminals.latest_arm(self.serial)
         if await self._needed(arm):
             return self._options.pending_poll_s
+        account_id = _account(arm, record)
+        wire = await self._wires.of(account_id)
+        status = await wire.terminal(self.serial)
+        if not isinstance(status, TerminalStatus):
+            return await self._unseen(record, arm, wire, status)
+        arm = await self._terminals.latest_arm(self.serial)
+        if await self._needed(arm):
+            return self._options.pending_poll_s
+        if _account(arm, record) != account_id:
+            return 0.0  # another process armed it meanwhile, at another processor: what was asked means nothing
         await self._report(status.online, status.raw_state)
         if not status.online:
             return self._options.status_poll_s
-        await self._show_start_screen(record, arm)
+        if account_id != self._spoken_to:
+            self._spoken_to, self._screen_due = account_id, True
         is_open = arm is not None and arm.state is ArmState.OPEN
+        if status.state is TerminalState.CARD and arm is not None and is_open:
+            return await self._take(arm, wire)  # whatever has changed: somebody stands there with a card
+        if record.out_of_service and not record.stops_only:
+            return await self._keep_out(record, arm, wire, status)
+        if self._notice is not None:
+            self._notice, self._screen_due = None, True
+        await self._show_start_screen(record, arm, wire)
         match status.state:
             case TerminalState.IDLE:
                 return await self._arm(record, arm)
             case TerminalState.READING if arm is not None and is_open and not self._outdated(arm, record):
-                return await self._poll(arm)
-            case TerminalState.CARD if arm is not None and is_open:
-                return await self._take(arm)
+                return await self._poll(arm, wire)
             case TerminalState.READING | TerminalState.CARD:
-                return await self._clear(arm)
+                return await self._clear(arm, wire)
             case _:
                 return self._back_off()
+
+    async def _unseen(self, record: TerminalRecord, arm: ArmRecord | None, wire: PayterWire, failure: Failure) -> float:
+        """The cloud told nothing. A terminal that left an old processor is not waited for there."""
+        gone = wire.unreachable or isinstance(failure, Refusal)
+        if gone and arm is not None and arm.state is not ArmState.CLOSED and arm.account_id != record.account_id:
+            # No card of it is in use (asked above), and nothing can be armed there any more.
+            await self._close(arm, "processor changed")
+            return self._back_off() if wire.unreachable else 0.0
+        if wire.unreachable:
+            await self._report(False, "no processor")
+        elif isinstance(failure, Refusal):  # not known there, or the key is wrong: it can take no card
+            await self._report(False, f"HTTP {failure.status}")
+        return self._back_off()
+
+    async def _keep_out(
+        self, record: TerminalRecord, arm: ArmRecord | None, wire: PayterWire, status: TerminalStatus
+    ) -> float:
+        """The terminal takes no cards: stop its reader, say why on its screen, look again later."""
+        if status.state is TerminalState.BUSY:
+            return self._back_off()  # busy with something unknown: it is not interrupted
+        message = Message.NOT_LICENSED if record.out_of_service == "licence" else Message.OUT_OF_SERVICE
+        text = words(message, record.language, {})
+        has_screen = family_of(record.family).screens
+        notice = (record.out_of_service, record.language)
+        is_shown = self._notice == notice and not self._screen_due
+        if not has_screen or not is_shown or status.state is not TerminalState.IDLE:
+            # On a P6x a message goes away by itself, so that it is sent again at every look.
+            shown_s = max(self._options.ui_message_timeout_s, int(2 * self._options.status_poll_s) + 1)
+            reply = await wire.stop(self.serial, text.line(self._options.message_separator), shown_s=shown_s)
+            if not isinstance(reply, Done):
+                return self._back_off()
+        if arm is not None and arm.state is not ArmState.CLOSED:
+            await self._close(arm, message.value)
+        if has_screen and not is_shown:
+            screen = screens.notification("out-of-service", message, text)
+            url = self._options.terminal_hook_url(record.account_id)
+            if not isinstance(await wire.show(self.serial, screen, url), Done):
+                return self._back_off()
+        self._notice, self._screen_due, self._failures = notice, False, 0
+        return self._options.status_poll_s
 
     async def _needed(self, arm: ArmRecord | None) -> bool:
         """Whether a session, or a command on its way, still needs the card in the reader."""
@@ -126,7 +183,8 @@ class TerminalKeeper:
         """Open an interaction, durably, and then arm the reader: a callback may overtake the answer."""
         arm_id = ""
         if arm is not None and arm.state is not ArmState.CLOSED:
-            if arm.arm_id == self._unstarted and arm.hold_minor == record.hold_minor:
+            same = (arm.hold_minor, arm.account_id) == (record.hold_minor, record.account_id)
+            if arm.arm_id == self._unstarted and same:
                 arm_id = arm.arm_id
             else:
                 await self._close(arm, "idle")
@@ -143,31 +201,33 @@ class TerminalKeeper:
                     arm_id=arm_id,
                     hold_minor=record.hold_minor,
                     currency=record.currency,
+                    account_id=record.account_id,
                 )
             )
         self._unstarted = ""
         shown = _idle(record)
         self._armed = (arm_id, record.language, shown)
-        reply = await self._wire.start(
+        wire = await self._wires.of(record.account_id)
+        reply = await wire.start(
             self.serial,
             amount_minor=record.hold_minor,
-            callback_url=self._options.callback_url(arm_id, "card"),
+            callback_url=self._options.callback_url(arm_id, "card", record.account_id),
             language=record.language,
             title=shown.title,
             message=shown.message,
         )
         opened = await self._terminals.arm(arm_id)
         if isinstance(reply, Done) and opened is not None:
-            return await self._poll(opened)
+            return await self._poll(opened, wire)
         if isinstance(reply, NotSent | Refusal):
             self._unstarted = arm_id
         return self._back_off()  # an unanswered start is not repeated: the next turn asks what the reader does
 
-    async def _poll(self, arm: ArmRecord) -> float:
+    async def _poll(self, arm: ArmRecord, wire: PayterWire) -> float:
         """Wait for a card, until the long poll ends or something else happens."""
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        polling = asyncio.ensure_future(self._wire.card(self.serial, self._options.card_poll_wait_s))
+        polling = asyncio.ensure_future(wire.card(self.serial, self._options.card_poll_wait_s))
         waking = asyncio.ensure_future(self._awake.wait())
         try:
             await asyncio.wait({polling, waking}, return_when=asyncio.FIRST_COMPLETED)
@@ -186,14 +246,14 @@ class TerminalKeeper:
             return self._options.pause_s if loop.time() - begun < self._options.pause_s else 0.0
         return self._back_off()
 
-    async def _take(self, arm: ArmRecord) -> float:
+    async def _take(self, arm: ArmRecord, wire: PayterWire) -> float:
         """The reader holds a card and no callback told of it."""
-        reply = await self._wire.card(self.serial, 0)
+        reply = await wire.card(self.serial, 0)
         if isinstance(reply, ReadCard):
             return await self._present(reply, arm)
         if isinstance(reply, NoCard):
             latest = await self._terminals.latest_arm(self.serial)
-            return await self._clear(arm) if latest == arm else 0.0  # changed: the callback came after all
+            return await self._clear(arm, wire) if latest == arm else 0.0  # changed: the callback came after all
         return self._back_off()
 
     async def _present(self, card: ReadCard, arm: ArmRecord) -> float:
@@ -208,9 +268,9 @@ class TerminalKeeper:
         self._failures = 0
         return 0.0
 
-    async def _clear(self, arm: ArmRecord | None) -> float:
+    async def _clear(self, arm: ArmRecord | None, wire: PayterWire) -> float:
         """Make the reader forget its card, or a start that is not ours, and close the interaction."""
-        if not isinstance(await self._wire.stop(self.serial), Done):
+        if not isinstance(await wire.stop(self.serial), Done):
             return self._back_off()
         if arm is not None and arm.state is not ArmState.CLOSED:
             await self._close(arm, "stopped")
@@ -220,7 +280,10 @@ class TerminalKeeper:
     async def _retire(self) -> None:
         """The terminal is no longer ours: disarm it, unless a driver's card is being dealt with."""
         arm = await self._terminals.latest_arm(self.serial)
-        if arm is not None and arm.state is ArmState.OPEN and isinstance(await self._wire.stop(self.serial), Done):
+        if arm is None or arm.state is not ArmState.OPEN:
+            return
+        wire = await self._wires.of(arm.account_id)
+        if isinstance(await wire.stop(self.serial), Done):
             await self._close(arm, "retired")
 
     async def _close(self, arm: ArmRecord, reason: str) -> None:
@@ -246,18 +309,18 @@ class TerminalKeeper:
         self._online = online
         self._screen_due = self._screen_due or online
 
-    async def _show_start_screen(self, record: TerminalRecord, arm: ArmRecord | None) -> None:
+    async def _show_start_screen(self, record: TerminalRecord, arm: ArmRecord | None, wire: PayterWire) -> None:
         """Send the start screen after every offline → online [D]; best effort."""
         if not self._screen_due:
             return
         self._screen_due = False
         if family_of(record.family).screens:
-            url = self._options.callback_url(arm.arm_id, "ui") if arm else self._options.terminal_hook_url()
-            await self._wire.show(self.serial, screens.start_screen(_idle(record)), url)
+            url = self._options.ui_callback_url(arm, record.account_id)
+            await wire.show(self.serial, screens.start_screen(_idle(record)), url)
 
     def _outdated(self, arm: ArmRecord, record: TerminalRecord) -> bool:
-        """Whether the reader was armed with another hold, price or language than now."""
-        if arm.hold_minor != record.hold_minor:
+        """Whether the reader was armed with another hold, price or language than now, or at another processor."""
+        if (arm.hold_minor, arm.account_id) != (record.hold_minor, record.account_id):
             return True
         armed = self._armed
         return armed is not None and armed[0] == arm.arm_id and armed[1:] != (record.language, _idle(record))
@@ -279,5 +342,12 @@ class TerminalKeeper:
         self._awake.clear()
 
 
+def _account(arm: ArmRecord | None, record: TerminalRecord) -> str:
+    """The processor through which the reader is spoken to: where it was armed, else where it will be."""
+    return record.account_id if arm is None or arm.state is ArmState.CLOSED else arm.account_id
+
+
 def _idle(record: TerminalRecord) -> Words:
+    if record.stops_only:
+        return stop_words(record.language)
     return idle_words(record.language, record.price_text, record.hold_minor, record.currency)

@@ -6,8 +6,14 @@ Marks as in the adapter: [D] said by Payter's documentation, [C] seen in public 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import base64
+import hashlib
+import hmac
+from dataclasses import dataclass, field, replace
+from typing import Self
 from urllib.parse import urlsplit
+
+from sessions.directory import ArmRecord
 
 MINUTE_S = 60.0
 HOUR_S = 3600.0
@@ -36,6 +42,7 @@ def retry_delay_s(attempt: int) -> float | None:
 class PayterOptions:
     """Settings of the Payter adapter. From the simulator to Payter only these change.
 
+    ``base_url`` and ``api_key`` are the platform's; both empty where it has no processor and only owners bring theirs.
     Raises ``ValueError`` for a URL that is not http(s), an API key that cannot stand in its header, or a secret that
     is too short to be one.
     """
@@ -69,32 +76,52 @@ class PayterOptions:
     clock_tolerance_s: float = 300.0  # transactionTime against our clock; a time without a zone is read as UTC [A]
 
     def __post_init__(self) -> None:
-        for name in ("base_url", "public_callback_base"):
+        reached = ("base_url",) if self.base_url or self.api_key else ()
+        for name in (*reached, "public_callback_base"):
             parts = urlsplit(getattr(self, name))
             if parts.scheme not in ("http", "https") or not parts.hostname:
                 raise ValueError(f"{name} must be an http(s) URL")
-        if (
-            not self.api_key
-            or not self.api_key.isascii()
-            or any(c in '"\\' or not c.isprintable() for c in self.api_key)
-        ):
+        if reached and not fits_the_header(self.api_key):
             raise ValueError("api_key must be printable ASCII without quotes")
         if len(self.callback_secret) < 16 or not _fits_a_path(self.callback_secret):
             raise ValueError("callback_secret must be at least 16 characters of A-Z a-z 0-9 - _")
         if len(self.card_hash_key) < 16:
             raise ValueError("card_hash_key must be at least 16 characters")
 
-    def callback_url(self, arm_id: str, kind: str) -> str:
-        """Where Payter is to report the card, the chosen item or the session of interaction ``arm_id``. Secret."""
-        return f"{self.public_callback_base.rstrip('/')}/callbacks/payter/{self.callback_secret}/{arm_id}/{kind}"
+    def at(self, base_url: str, api_key: str) -> Self:
+        """The same for another processor. Raises ``ValueError`` as the class does."""
+        return replace(self, base_url=base_url, api_key=api_key)
 
-    def terminal_hook_url(self) -> str:
+    def callback_url(self, arm_id: str, kind: str, account_id: str = "") -> str:
+        """Where Payter is to report the card, the chosen item or the session of interaction ``arm_id``. Secret."""
+        return f"{self._callbacks(account_id)}/{arm_id}/{kind}"
+
+    def ui_callback_url(self, arm: ArmRecord | None, account_id: str) -> str:
+        """Where touches on a screen are told while ``arm`` is the terminal's newest interaction. Secret."""
+        return self.callback_url(arm.arm_id, "ui", arm.account_id) if arm else self.terminal_hook_url(account_id)
+
+    def terminal_hook_url(self, account_id: str = "") -> str:
         """The account-wide terminal-state hook, to be entered at Payter. Secret."""
-        return f"{self.public_callback_base.rstrip('/')}/callbacks/payter/{self.callback_secret}/terminal"
+        return f"{self._callbacks(account_id)}/terminal"
+
+    def _callbacks(self, account_id: str) -> str:
+        return f"{self.public_callback_base.rstrip('/')}/callbacks/payter/{self.secret_of(account_id)}"
+
+    def secret_of(self, account_id: str) -> str:
+        """The secret in the callbacks' paths: whoever owns an account may see them there, so each has its own."""
+        if not account_id:
+            return self.callback_secret
+        mark = hmac.new(self.callback_secret.encode(), account_id.encode(), hashlib.sha256).digest()
+        return f"{account_id}.{base64.urlsafe_b64encode(mark).decode().rstrip('=')}"
 
     def receipt_url(self, token: str) -> str:
         """The page of the receipt with this token."""
         return (self.receipt_url_prefix or f"{self.public_callback_base.rstrip('/')}/r/") + token
+
+
+def fits_the_header(api_key: str) -> bool:
+    """Whether an API key can stand in its header: printable ASCII without quotes."""
+    return api_key.isascii() and all(c not in '"\\' and c.isprintable() for c in api_key) and bool(api_key)
 
 
 def _fits_a_path(text: str) -> bool:

@@ -13,12 +13,12 @@ from datetime import datetime, timedelta
 
 from bridge import screens
 from bridge.cards import card_ref
-from bridge.families import family_of
 from bridge.options import PayterOptions
 from bridge.payter_objects import PaymentSession, PaymentState, ReadCard, TerminalState, TerminalStatus
 from bridge.payter_wire import Done, Failure, NotSent, PayterWire, Refusal
 from bridge.redaction import where
 from bridge.texts import held_words, words
+from bridge.wires import Wires
 from sessions.commands import (
     AuthoriseHold,
     CaptureHold,
@@ -30,6 +30,7 @@ from sessions.commands import (
 )
 from sessions.directory import ArmRecord, ArmState, Inbox, TerminalDirectory
 from sessions.facts import ArmClosed
+from sessions.families import family_of
 from sessions.ports import (
     Captured,
     CaptureOutcome,
@@ -47,12 +48,16 @@ log = logging.getLogger(__name__)
 
 
 class PayterTerminals:
-    """The doers' door to Payter's terminals. ``wake`` tells a terminal's keeper that its interaction is over."""
+    """The doers' door to Payter's terminals. ``wake`` tells a terminal's keeper that its interaction is over.
+
+    Money is moved through the processor that the command names, which is the one its session was armed at; screens are
+    shown through the one at which the reader is armed now.
+    """
 
     def __init__(
         self,
         options: PayterOptions,
-        wire: PayterWire,
+        wires: Wires,
         inbox: Inbox,
         terminals: TerminalDirectory,
         *,
@@ -60,7 +65,7 @@ class PayterTerminals:
         wake: Callable[[str], None],
     ) -> None:
         self._options = options
-        self._wire = wire
+        self._wires = wires
         self._inbox = inbox
         self._terminals = terminals
         self._clock = clock
@@ -70,59 +75,63 @@ class PayterTerminals:
 
     async def authorise(self, command: AuthoriseHold, *, attempt: int, known_refs: frozenset[str]) -> HoldOutcome:
         """Turn the card of the interaction into a hold. Above attempt 1: look first whether one stands already."""
+        wire = await self._wires.of(command.account_id)
         live = await self._live(command.serial, command.arm_id)
         if attempt <= 1:
             if live is None:  # the card was forgotten: authorising now could take the next driver's
                 return Declined("interaction over")
-            return await self._authorise(command, live, known_refs)
+            return await self._authorise(command, live, known_refs, wire)
         # The state is read before the list: a hold that comes about in between is then in the list.
-        status = None if live is None else await self._wire.terminal(command.serial)
+        status = None if live is None else await wire.terminal(command.serial)
         arm = live or await self._terminals.arm(command.arm_id)
-        found = await self._find(command.serial, command.card_ref, arm, known_refs)
+        found = await self._find(command, arm, known_refs, wire)
         if not isinstance(found, NotFound):
             return await self._concluded(command.serial, command.arm_id, found)
         if live is None:
             return found
         if _reader(status) is TerminalState.CARD:
-            card = await self._wire.card(command.serial, 0)
+            card = await wire.card(command.serial, 0)
             if not isinstance(card, ReadCard):
                 return Unknown("no card to be seen")
             if self._same_card(card.card_id, command.card_ref):
-                return await self._authorise(command, live, known_refs)
+                return await self._authorise(command, live, known_refs, wire)
         elif _reader(status) not in (TerminalState.IDLE, TerminalState.READING):
             return Unknown("terminal busy or offline")
         return await self._concluded(command.serial, command.arm_id, found)
 
     async def look_up(self, command: LookUpHold, *, known_refs: frozenset[str]) -> HoldOutcome:
         """Whether a hold stands for the tap. NotFound is final: a card still in the reader is forgotten first."""
+        wire = await self._wires.of(command.account_id)
         live = await self._live(command.serial, command.arm_id)
         settled = live is None
         if live is not None:
-            status = await self._wire.terminal(command.serial)
+            status = await wire.terminal(command.serial)
             match _reader(status):
                 case TerminalState.IDLE | TerminalState.READING:
                     settled = True
                 case TerminalState.CARD:  # an authorise on its way could still succeed: stop it from doing so
-                    settled = isinstance(await self._wire.stop(command.serial), Done)
+                    settled = isinstance(await wire.stop(command.serial), Done)
         arm = live or await self._terminals.arm(command.arm_id)
-        found = await self._find(command.serial, command.card_ref, arm, known_refs)
+        found = await self._find(command, arm, known_refs, wire)
         if isinstance(found, NotFound) and not settled:
             return Unknown("terminal busy or offline")
         return await self._concluded(command.serial, command.arm_id, found) if live else found
 
-    async def _authorise(self, command: AuthoriseHold, arm: ArmRecord, known_refs: frozenset[str]) -> HoldOutcome:
+    async def _authorise(
+        self, command: AuthoriseHold, arm: ArmRecord, known_refs: frozenset[str], wire: PayterWire
+    ) -> HoldOutcome:
         text = held_words(command.language, arm.hold_minor, command.currency).line(self._options.message_separator)
-        reply = await self._wire.authorize(command.serial, text)
+        reply = await wire.authorize(command.serial, text)
         outcome: HoldOutcome
         match reply:
             case PaymentSession(state=PaymentState.AUTHORIZED) if reply.session_id:
-                outcome = await self._held_or_not_ours(command, reply)
+                outcome = await self._held_or_not_ours(command, reply, wire)
             case PaymentSession(state=PaymentState.DECLINED | PaymentState.FAILED | PaymentState.CANCELLED):
                 outcome = Declined(f"declined {reply.response_code}".strip())
             case NotSent():
                 outcome = Declined("payment service unreachable")
             case Refusal(status=409):  # no card in the reader: gone, or authorised already
-                found = await self._find(command.serial, command.card_ref, arm, known_refs)
+                found = await self._find(command, arm, known_refs, wire)
                 outcome = Declined("no card in the reader") if isinstance(found, NotFound) else found
             case Refusal(credible=True):
                 outcome = Declined(f"payment service said {reply.status}")
@@ -132,21 +141,21 @@ class PayterTerminals:
                 outcome = Unknown(_reason(reply))
         return await self._concluded(command.serial, command.arm_id, outcome)
 
-    async def _held_or_not_ours(self, command: AuthoriseHold, session: PaymentSession) -> HoldOutcome:
+    async def _held_or_not_ours(self, command: AuthoriseHold, session: PaymentSession, wire: PayterWire) -> HoldOutcome:
         """The hold, unless it was taken from another card than the one that was read: that one is given back."""
         if session.card_id and not self._same_card(session.card_id, command.card_ref):
             log.error("terminal %s: authorised another card than was read; cancelling", command.serial)
-            reply = await self._wire.cancel(command.serial, session.session_id)
+            reply = await wire.cancel(command.serial, session.session_id)
             if isinstance(reply, PaymentSession) and reply.state is PaymentState.CANCELLED:
                 return Declined("another card was authorised")
             # Not confirmed: it must stand in the books, or nobody would ever give it back.
         return _held(session, command.hold_minor)
 
     async def _find(
-        self, serial: str, ref: str, arm: ArmRecord | None, known_refs: frozenset[str]
+        self, asked: AuthoriseHold | LookUpHold, arm: ArmRecord | None, known_refs: frozenset[str], wire: PayterWire
     ) -> Held | NotFound | Unknown:
         """The newest hold of this card that nobody knows of and that is not older than the interaction."""
-        sessions = await self._wire.sessions(serial)
+        sessions = await wire.sessions(asked.serial)
         if not isinstance(sessions, list):
             return Unknown(_reason(sessions))
         since = arm.opened_at - timedelta(seconds=self._options.clock_tolerance_s) if arm else None
@@ -157,14 +166,14 @@ class PayterTerminals:
             and session.session_id
             and session.session_id not in known_refs
             and session.card_id
-            and self._same_card(session.card_id, ref)
+            and self._same_card(session.card_id, asked.card_ref)
             # A hold without a time is taken: better in the books than forgotten.
             and (session.at is None or since is None or session.at >= since)
         ]
         if not holds:
             return NotFound()
         if len(holds) > 1:
-            log.error("terminal %s: %d unknown holds of one card; taking the newest", serial, len(holds))
+            log.error("terminal %s: %d unknown holds of one card; taking the newest", asked.serial, len(holds))
         newest = max(holds, key=lambda session: session.at.timestamp() if session.at else 0.0)
         return _held(newest, arm.hold_minor if arm else 0)
 
@@ -180,46 +189,44 @@ class PayterTerminals:
         """Capture once. Above attempt 1 the truth is asked for first. Raises ``ValueError`` above the hold or at 0."""
         if not 0 < command.amount_minor <= command.held_minor:
             raise ValueError("a capture must be above 0 and not above the hold")
+        wire = await self._wires.of(command.account_id)
         if attempt > 1:
-            session = await self._session(command.serial, command.payment_ref)
+            session = await _session(wire, command)
             if not isinstance(session, PaymentSession):
                 return session
             if session.state is not PaymentState.AUTHORIZED:
                 return _captured(session, command.amount_minor)
         parameters = {"amount_minor": str(command.amount_minor), "currency": command.currency}
         text = await self._parting(command.serial, Message.FINISHED, command.language, parameters, attempt)
-        reply = await self._wire.commit(command.serial, command.payment_ref, command.amount_minor, text)
+        reply = await wire.commit(command.serial, command.payment_ref, command.amount_minor, text)
         match reply:
             case PaymentSession():
                 return _captured(reply, command.amount_minor)
             case Done() | Refusal(status=409):
-                session = await self._session(command.serial, command.payment_ref)
+                session = await _session(wire, command)
                 return _captured(session, command.amount_minor) if isinstance(session, PaymentSession) else session
             case _:
                 return _not_done(reply)
 
     async def release(self, command: ReleaseHold, *, attempt: int) -> ReleaseOutcome:
         """Release the whole hold. Above attempt 1 the truth is asked for first."""
+        wire = await self._wires.of(command.account_id)
         if attempt > 1:
-            session = await self._session(command.serial, command.payment_ref)
+            session = await _session(wire, command)
             if not isinstance(session, PaymentSession):
                 return session
             if session.state is not PaymentState.AUTHORIZED:
                 return _released(session)
         text = await self._parting(command.serial, Message.NOT_CHARGED, command.language, {}, attempt)
-        reply = await self._wire.cancel(command.serial, command.payment_ref, text)
+        reply = await wire.cancel(command.serial, command.payment_ref, text)
         match reply:
             case PaymentSession():
                 return _released(reply)
             case Done() | Refusal(status=409):
-                session = await self._session(command.serial, command.payment_ref)
+                session = await _session(wire, command)
                 return _released(session) if isinstance(session, PaymentSession) else session
             case _:
                 return _not_done(reply)
-
-    async def _session(self, serial: str, payment_ref: str) -> PaymentSession | NotFound | Unknown:
-        session = await self._wire.session(serial, payment_ref)
-        return session if isinstance(session, PaymentSession) else _not_done(session)
 
     async def _parting(
         self, serial: str, message: Message, language: str, parameters: dict[str, str], attempt: int
@@ -239,7 +246,8 @@ class PayterTerminals:
         if latest is not None and latest.state is ArmState.PRESENTED and command.arm_id != latest.arm_id:
             return False  # somebody else stands at the terminal now
         if command.ends_interaction and _is_live(latest, command.arm_id):
-            reply = await self._wire.stop(command.serial, text.line(self._options.message_separator))
+            wire = await self._wires.of(latest.account_id if latest else command.account_id)
+            reply = await wire.stop(command.serial, text.line(self._options.message_separator))
             if isinstance(reply, Done) and latest is not None:
                 await self._close(command.serial, latest.arm_id, command.message.value)
                 return True
@@ -253,8 +261,10 @@ class PayterTerminals:
             screen = screens.with_receipt(screen_id, text, url, self._options)
         else:
             screen = screens.notification(screen_id, command.message, text)
-        callback_url = self._options.callback_url(latest.arm_id, "ui") if latest else self._options.terminal_hook_url()
-        return isinstance(await self._wire.show(command.serial, screen, callback_url), Done)
+        # The reader's newest interaction says in which domain it is now; a session's own may be the one before.
+        account_id = latest.account_id if latest else record.account_id
+        wire, callback_url = await self._wires.of(account_id), self._options.ui_callback_url(latest, account_id)
+        return isinstance(await wire.show(command.serial, screen, callback_url), Done)
 
     async def select(self, command: ShowSelection) -> bool:
         """Ask on the screen which EVSE; the answer is a UI callback. False: no screen, or the interaction is over."""
@@ -267,8 +277,9 @@ class PayterTerminals:
         title = words(Message.CHOOSE_EVSE, command.language, {}).message
         screen_id = screens.screen_id(command.session_id, command.key)
         screen = screens.selection(screen_id, title, command.items, self._options)
-        callback_url = self._options.callback_url(latest.arm_id, "ui")
-        return isinstance(await self._wire.show(command.serial, screen, callback_url), Done)
+        callback_url = self._options.ui_callback_url(latest, latest.account_id)
+        wire = await self._wires.of(latest.account_id)
+        return isinstance(await wire.show(command.serial, screen, callback_url), Done)
 
     # --- interactions ---------------------------------------------------------------------------------------------
 
@@ -287,6 +298,11 @@ class PayterTerminals:
 
     def _same_card(self, card_id: str, ref: str) -> bool:
         return hmac.compare_digest(card_ref(self._options.card_hash_key, card_id), ref)
+
+
+async def _session(wire: PayterWire, command: CaptureHold | ReleaseHold) -> PaymentSession | NotFound | Unknown:
+    session = await wire.session(command.serial, command.payment_ref)
+    return session if isinstance(session, PaymentSession) else _not_done(session)
 
 
 def _is_live(latest: ArmRecord | None, arm_id: str | None) -> bool:

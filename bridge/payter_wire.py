@@ -103,13 +103,19 @@ Failure = NotSent | NoAnswer | Refusal
 
 
 class PayterWire:
-    """The calls of the Cloud Payments Service, on one HTTP session with keep-alive."""
+    """The calls of the Cloud Payments Service, on one HTTP session with keep-alive.
 
-    def __init__(self, options: PayterOptions) -> None:
+    ``unreachable``: why there is nobody to call; every call then ends in `NotSent`.
+    """
+
+    def __init__(self, options: PayterOptions, unreachable: str = "") -> None:
+        self.unreachable = unreachable
         self._options = options
         self._base = options.base_url.rstrip("/")
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
+        self._under_way = 0
+        self._retired = False
 
     async def close(self) -> None:
         """Close the connections, for good: calls on their way, and later ones, end in `NoAnswer`."""
@@ -117,6 +123,19 @@ class PayterWire:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+    async def retire(self) -> None:
+        """Let calls on their way end, then close: another wire has taken over. A late call is still made."""
+        self._retired = True
+        await self._close_if_retired()
+
+    async def known(self) -> int | Failure:
+        """GET the terminals of the account's domain: how many they are."""
+        answer = await self._read("/terminals", ())
+        if not isinstance(answer, _Answer):
+            return answer
+        found = answer.body.get("content") if isinstance(answer.body, dict) else answer.body
+        return len(found) if isinstance(found, list) else NoAnswer("not a list of terminals")
 
     async def terminal(self, serial: str) -> TerminalStatus | Failure:
         """GET the terminal: online or not, and what its reader does."""
@@ -150,9 +169,12 @@ class PayterWire:
             },
         )
 
-    async def stop(self, serial: str, message: str = "") -> Done | Failure:
-        """POST stop: forget a card that was read, back to idle; open payments are not touched."""
-        return await self._command("/terminals/{serial}/stop", serial, self._message(message))
+    async def stop(self, serial: str, message: str = "", *, shown_s: int = 0) -> Done | Failure:
+        """POST stop: forget a card that was read, back to idle; open payments are not touched.
+
+        ``shown_s``: how long the message stays, if not for as long as others do.
+        """
+        return await self._command("/terminals/{serial}/stop", serial, self._message(message, shown_s))
 
     async def show(self, serial: str, screen: Mapping[str, Any], callback_url: str) -> Done | Failure:
         """POST ui: show ``screen`` (``{id, type, properties}``); touches go to ``callback_url``."""
@@ -191,10 +213,10 @@ class PayterWire:
         parameters = self._message(message)
         return await self._payment("/terminals/{serial}/sessions/{id}/cancel", (serial, session_id), parameters)
 
-    def _message(self, message: str) -> dict[str, str]:
+    def _message(self, message: str, shown_s: int = 0) -> dict[str, str]:
         if not message:
             return {}
-        return {"uiMessage": message, "uiMessageTimeout": str(self._options.ui_message_timeout_s)}
+        return {"uiMessage": message, "uiMessageTimeout": str(shown_s or self._options.ui_message_timeout_s)}
 
     async def _read(
         self, template: str, ids: Sequence[str], parameters: Mapping[str, str] | None = None, *, wait_s: float = 0.0
@@ -247,6 +269,21 @@ class PayterWire:
     async def _exchange(self, request: _Request) -> _Answer | NotSent | NoAnswer:
         if self._closed:
             return NoAnswer("shutting down")
+        if self.unreachable:
+            return NotSent(self.unreachable)
+        self._under_way += 1
+        try:
+            return await self._sent(request)
+        finally:
+            self._under_way -= 1
+            await self._close_if_retired()
+
+    async def _close_if_retired(self) -> None:
+        if self._retired and not self._under_way and self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    async def _sent(self, request: _Request) -> _Answer | NotSent | NoAnswer:
         connect_s, read_s = self._options.connect_timeout_s, self._options.read_timeout_s + request.wait_s
         try:
             # An answer that trickles keeps sock_read alive; the outer limit does not let it.
@@ -260,7 +297,7 @@ class PayterWire:
                     timeout=aiohttp.ClientTimeout(total=None, connect=connect_s, sock_read=read_s),
                     allow_redirects=False,  # the key is for this host alone, and a POST must not be sent twice
                 ) as response:
-                    raw = await _read_limited(response)
+                    raw = await read_limited(response)
                     status = response.status
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as exc:
             return NotSent(type(exc).__name__)
@@ -282,7 +319,8 @@ class PayterWire:
         return self._session
 
 
-async def _read_limited(response: aiohttp.ClientResponse) -> bytes:
+async def read_limited(response: aiohttp.ClientResponse) -> bytes:
+    """The body. Raises ``ValueError`` if it is longer than any answer should be."""
     raw = bytearray()
     async for chunk in response.content.iter_chunked(65536):
         raw += chunk

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import traceback
 
 from aiohttp import web
@@ -17,7 +19,10 @@ class RedactingAccessLogger(AbstractAccessLogger):
 
     def log(self, request: BaseRequest, response: web.StreamResponse, time: float) -> None:
         """Write one request: method, template, status, bytes, milliseconds."""
-        resource = request.match_info.route.resource if isinstance(request, web.Request) else None
+        resource = None
+        if isinstance(request, web.Request):
+            with contextlib.suppress(AssertionError, AttributeError):  # what could not be parsed was matched to nothing
+                resource = request.match_info.route.resource
         self.logger.info(
             "%s %s %d %d B %d ms",
             request.method,
@@ -26,6 +31,20 @@ class RedactingAccessLogger(AbstractAccessLogger):
             response.body_length,
             time * 1000,
         )
+
+
+class _WithoutTexts(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and (exc := record.exc_info[1]) is not None:
+            frames = "".join(traceback.format_tb(exc.__traceback__))
+            record.exc_text = f"Traceback (most recent call last):\n{frames}{type(exc).__name__}"
+            record.exc_info = None
+        return True
+
+
+#: What the HTTP server itself logs: where an exception came from; its text may quote the path that could not be read.
+http_log = logging.getLogger("tapvolt.http")
+http_log.addFilter(_WithoutTexts())
 
 
 def where(exc: BaseException) -> str:

@@ -61,6 +61,7 @@ TEXTS: dict[str, dict[Message, Text]] = {
         Message.EVSE_FAULTED: Text("Out of order", "{evse} has a fault. You pay nothing", "A fault. You pay nothing"),
         Message.OTHER_CARD: Text("Another card", "Use the card that started the charging"),
         Message.OUT_OF_SERVICE: Text("Out of service", "No cards are taken here at the moment"),
+        Message.NOT_LICENSED: Text("Not licensed", "This terminal has no valid licence. No cards are taken"),
         Message.CHOICE_TIMED_OUT: Text("Time is up", "Nothing was chosen. Tap again to start"),
         Message.FINISHED: Text("Thank you", "You pay {amount}. The rest is released", "You pay only the final amount"),
         Message.NOT_CHARGED: Text("Thank you", "You pay nothing. The reservation is released"),
@@ -91,6 +92,7 @@ TEXTS: dict[str, dict[Message, Text]] = {
         ),
         Message.OTHER_CARD: Text("Et annet kort", "Bruk kortet som startet ladingen"),
         Message.OUT_OF_SERVICE: Text("Ute av drift", "Her tas det ikke kort akkurat nå"),
+        Message.NOT_LICENSED: Text("Uten lisens", "Terminalen har ingen gyldig lisens. Her tas det ikke kort"),
         Message.CHOICE_TIMED_OUT: Text("Tiden er ute", "Ingenting ble valgt. Vis kortet på nytt"),
         Message.FINISHED: Text("Takk", "Du betaler {amount}. Resten frigis", "Du betaler bare sluttbeløpet"),
         Message.NOT_CHARGED: Text("Takk", "Du betaler ingenting. Reservasjonen frigis"),
@@ -103,6 +105,12 @@ IDLE: dict[str, Text] = {
     "nb": Text("{price}", "Vi reserverer {hold}. Du betaler bare sluttbeløpet", "Vis kortet for å starte"),
 }
 IDLE_TITLE: dict[str, str] = {"en": "Tap to charge", "nb": "Vis kort for å lade"}  # where there is no price to show
+
+# A licence that ran out touches no charge that runs: its driver can still stop it, and nobody can start one.
+STOP_ONLY: dict[str, Text] = {
+    "en": Text("Not licensed", "Only to stop: tap the card that started the charging"),
+    "nb": Text("Uten lisens", "Bare for å stoppe: vis kortet som startet ladingen"),
+}
 
 # Rides on the authorise call, when nobody knows yet whether the cable is in.
 HELD: dict[str, Text] = {
@@ -129,6 +137,12 @@ def idle_words(language: str, price: str, hold_minor: int, currency: str) -> Wor
     parameters = {"price": price, "hold_minor": str(hold_minor) if hold_minor else "", "currency": currency}
     filled = _fill(IDLE[language], language, parameters)
     return Words(price or IDLE_TITLE[language], filled.message)
+
+
+def stop_words(language: str) -> Words:
+    """What the terminal shows at rest while it takes no new cards, and a charge of an earlier one runs."""
+    language = _known(language)
+    return _fill(STOP_ONLY[language], language, {})
 
 
 def held_words(language: str, hold_minor: int, currency: str) -> Words:

@@ -13,12 +13,13 @@ from bridge.cards import card_ref
 from bridge.options import PayterOptions
 from bridge.payter import PayterTerminals
 from bridge.payter_objects import ReadCard, TerminalState, TerminalStatus
-from bridge.payter_wire import Done, Failure, NotSent, PayterWire, Refusal
+from bridge.payter_wire import Done, Failure, NotSent, Refusal
 from bridge.texts import trial_words
+from bridge.wires import Wires
 from sessions.commands import AuthoriseHold, LookUpHold, ReleaseHold
 from sessions.directory import ArmRecord, ArmState, Outcome, TerminalRecord
 from sessions.facts import Fact
-from sessions.ports import HoldOutcome, ReleaseOutcome, Unknown
+from sessions.ports import HoldOutcome, ReleaseOutcome
 from sessions.verification import (
     Answering,
     AnswersOutcome,
@@ -33,26 +34,23 @@ from sessions.verification import (
 )
 
 ARMING_TRIES = 3  # the reader may be armed by a keeper that does not know of the trial yet
-_NO_ACCOUNT = "the processor's account is not set up here"
 
 
 class PayterVerification:
     """Implements `csms.terminals.verification_port.VerificationPort`.
 
-    ``wire_for``: the wire of a processor's account ("": the platform's), None where there is none.
+    ``wires``: those of the processors' accounts ("": the platform's).
     """
 
-    def __init__(
-        self, options: PayterOptions, wire_for: Callable[[str], PayterWire | None], clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, options: PayterOptions, wires: Wires, clock: Callable[[], datetime]) -> None:
         self._options = options
-        self._wire_for = wire_for
+        self._wires = wires
         self._clock = clock
 
     async def answers(self, serial: str, account_id: str) -> AnswersOutcome:
         """Ask for the terminal under the account's credentials."""
-        wire = self._wire_for(account_id)
-        if wire is None:
+        wire = await self._wires.of(account_id)
+        if wire.unreachable:
             return CredentialsRefused()
         match await wire.terminal(serial):
             case TerminalStatus(online=online, raw_state=state):
@@ -68,9 +66,7 @@ class PayterVerification:
 
     async def arm(self, trial: Trial) -> Armed | NotArmed:
         """Arm the reader with the trial's amount, whatever it was armed with. No hold comes of it: repeatable."""
-        wire = self._wire_for(trial.account_id)
-        if wire is None:
-            return NotArmed(_NO_ACCOUNT)
+        wire = await self._wires.of(trial.account_id)
         reason = ""
         for _ in range(ARMING_TRIES):
             status = await wire.terminal(trial.serial)
@@ -85,7 +81,7 @@ class PayterVerification:
             reply = await wire.start(
                 trial.serial,
                 amount_minor=trial.amount_minor,
-                callback_url=self._options.callback_url(trial.arm_id, "card"),
+                callback_url=self._options.callback_url(trial.arm_id, "card", trial.account_id),
                 language=trial.language,
                 title=shown.title,
                 message=shown.message,
@@ -97,16 +93,14 @@ class PayterVerification:
 
     async def card(self, trial: Trial, wait_s: int) -> CardRead | NoCardYet:
         """Wait for a card, at most ``wait_s`` seconds."""
-        wire = self._wire_for(trial.account_id)
-        card = None if wire is None else await wire.card(trial.serial, wait_s)
+        card = await (await self._wires.of(trial.account_id)).card(trial.serial, wait_s)
         if isinstance(card, ReadCard):
             return CardRead(card_ref(self._options.card_hash_key, card.card_id))
         return NoCardYet()
 
     async def disarm(self, trial: Trial) -> bool:
         """Let the reader forget the trial; False if nobody could say whether it has."""
-        wire = self._wire_for(trial.account_id)
-        return wire is not None and isinstance(await wire.stop(trial.serial), Done)
+        return isinstance(await (await self._wires.of(trial.account_id)).stop(trial.serial), Done)
 
     async def authorise(self, trial: Trial, *, attempt: int, known_refs: frozenset[str]) -> HoldOutcome:
         """Hold the amount on the card that was read. Above attempt 1 a hold is looked for first."""
@@ -121,8 +115,6 @@ class PayterVerification:
             language=trial.language,
         )
         terminals = self._terminals(trial, ArmState.PRESENTED)
-        if terminals is None:
-            return Unknown(_NO_ACCOUNT)
         return await terminals.authorise(command, attempt=attempt, known_refs=known_refs)
 
     async def look_up(self, trial: Trial, *, known_refs: frozenset[str]) -> HoldOutcome:
@@ -135,8 +127,6 @@ class PayterVerification:
             card_ref=trial.card_ref,
         )
         terminals = self._terminals(trial, ArmState.PRESENTED)
-        if terminals is None:
-            return Unknown(_NO_ACCOUNT)
         return await terminals.look_up(command, known_refs=known_refs)
 
     async def release(self, trial: Trial, payment_ref: str, *, attempt: int) -> ReleaseOutcome:
@@ -149,16 +139,11 @@ class PayterVerification:
             language=trial.language,
         )
         terminals = self._terminals(trial, ArmState.CLOSED)
-        if terminals is None:
-            return Unknown(_NO_ACCOUNT)
         return await terminals.release(command, attempt=attempt)
 
-    def _terminals(self, trial: Trial, state: ArmState) -> PayterTerminals | None:
-        wire = self._wire_for(trial.account_id)
-        if wire is None:
-            return None
+    def _terminals(self, trial: Trial, state: ArmState) -> PayterTerminals:
         alone = _Alone(trial, state)
-        return PayterTerminals(self._options, wire, alone, alone, clock=self._clock, wake=lambda _serial: None)
+        return PayterTerminals(self._options, self._wires, alone, alone, clock=self._clock, wake=lambda _serial: None)
 
 
 class _Alone:

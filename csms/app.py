@@ -11,12 +11,12 @@ from urllib.parse import urlsplit, urlunsplit
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bridge.bridge import Bridge
-from bridge.families import family_of
 from bridge.none import NoTerminals
 from bridge.options import PayterOptions, retry_delay_s
-from bridge.redaction import RedactingAccessLogger
+from bridge.redaction import RedactingAccessLogger, http_log
 from csms.nouns import keepers, steps
 from csms.ocpp.certificate_calls import delivery_call, renewal_call
 from csms.ocpp.configurator import OcppConfigurator
@@ -41,10 +41,12 @@ from csms.stations.frame_log import FrameLog
 from csms.stations.history import close_what_a_crash_left
 from csms.stations.passwords import PasswordDoer, RotatePassword
 from csms.terminals.onboarding import OnboardingOptions
-from csms.terminals.onboarding_checks import CheckCase, CheckDoer, Checks, Seams
+from csms.terminals.onboarding_checks import CheckCase, CheckDoer, Checks
+from csms.terminals.processors import Platform, Processors, Reachable, reseal
 from csms.terminals.rounds import MakeRound, RoundDoer, RoundTimes
 from csms.terminals.trial import ArmTrial, AwaitTrialCard, HoldTrial, LookUpTrial, ReleaseTrial, TrialCallbacks
 from csms.terminals.trial_doers import TrialDoers
+from csms.terminals.vault import Vault
 from csms.terminals.verification_port import NoCloud
 from csms.web.api.api import Api, problems
 from csms.web.health import health_routes
@@ -53,6 +55,7 @@ from csms.web.uploads import StationFiles
 from sessions.clock import Clock, SystemClock
 from sessions.directory_sql import SqlDirectory
 from sessions.doers import Doers
+from sessions.families import family_of
 from sessions.outbox import Outbox
 from sessions.ports import TerminalPort
 from sessions.service import Service
@@ -62,6 +65,8 @@ from storage.upgrade import require_newest, upgrade
 log = logging.getLogger(__name__)
 
 MAX_REQUEST_BYTES = 256 * 1024
+#: A request's first line, and each header. What is longer is refused below the API, which could say more of it.
+MAX_LINE_BYTES = 64 * 1024
 
 
 class App:
@@ -95,6 +100,7 @@ class App:
         )
         self.stations = OcppStationPort(self.ocpp)
         self._waiters = Waiters()
+        self.processors = processors(settings, self.engine)
         self.bridge = self._bridge(settings.payter) if settings.payter else None
         terminals: TerminalPort = self.bridge.port if self.bridge else NoTerminals()
         self.built_in = built_in(
@@ -149,8 +155,7 @@ class App:
             steps(),
         )
         doers.add(MakeRound, self.rounds)
-        seams = Seams()
-        self._onboarding(doers, seams)
+        self._onboarding(doers)
         self.files = FileStore(
             self.engine,
             self.clock.now,
@@ -168,19 +173,23 @@ class App:
             files=self.files,
             link_lifetime=timedelta(hours=settings.files.link_lifetime_h),
             onboarding=onboarding_options(settings, self._wake_terminal),
-            seams=seams,
             now=self.clock.now,
             public_url=self.public_url,
+            serial_patterns=settings.inventory.serial_patterns,
+            licence_grace_days=settings.licences.grace_days,
+            processors=self.processors,
         )
+        if self.bridge is not None:
+            self.api.probe, self.api.wake = self.bridge.probe, self.bridge.wake
         self.outbox = Outbox(self.engine, self.clock, node=settings.node, do=doers, lane_of=doers.lane)
         self.service.on_commands = self.outbox.take
         self._http: web.AppRunner | None = None
 
-    def _onboarding(self, doers: Doers, seams: Seams) -> None:
+    def _onboarding(self, doers: Doers) -> None:
         """What verifies terminals before they go live."""
         cloud = self.bridge.verification if self.bridge else NoCloud()
-        probe = self.bridge.probe if self.bridge else NoCloud()
-        checks = Checks(self.engine, cloud, probe, self.clock.now, seams)
+        probe = self.bridge.callback_probe if self.bridge else NoCloud()
+        checks = Checks(self.engine, cloud, probe, self.clock.now, self.processors.platform)
         doers.add(CheckCase, CheckDoer(self.service, checks, self.clock.now, self._waiters))
         trials = TrialDoers(
             self.service,
@@ -214,12 +223,13 @@ class App:
             status_poll_s=payter.status_poll_s,
         )
         trials = TrialCallbacks(self.engine, self.service.submit, self.clock.now)
-        return Bridge(options, self.service, self.directory, self.clock.now, trials=trials)
+        return Bridge(options, self.service, self.directory, self.clock.now, self.processors, trials=trials)
 
     async def start(self) -> None:
         """Database first, then what writes to it, then the doors. Raises `SchemaError`, OSError."""
         await prepare_database(self)
         await provision(self.engine, self.settings, self.clock.now())
+        await reseal(self.engine, self.processors.vault)
         await close_what_a_crash_left(self.engine, self.settings.node, self.clock.now())
         await self.service.start()
         await self.frame_log.start()
@@ -273,7 +283,14 @@ class App:
         ]
         app = web.Application(client_max_size=MAX_REQUEST_BYTES, middlewares=[problems])
         app.add_routes(routes)
-        self._http = web.AppRunner(app, access_log_class=RedactingAccessLogger, shutdown_timeout=1)
+        self._http = web.AppRunner(
+            app,
+            access_log_class=RedactingAccessLogger,
+            logger=http_log,
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_LINE_BYTES,
+            shutdown_timeout=1,
+        )
         await self._http.setup()
         await web.SockSite(self._http, self._http_socket).start()
 
@@ -319,10 +336,20 @@ def onboarding_options(settings: Settings, wake: Callable[[str], None]) -> Onboa
         checks_valid=timedelta(hours=o.checks_valid_h),
         test_valid=timedelta(hours=o.test_valid_h),
         max_attachment_bytes=o.max_attachment_bytes,
-        max_import_bytes=o.max_import_bytes,
         max_import_rows=o.max_import_rows,
         battery=lambda family: family_of(family).battery,
         wake=wake,
+    )
+
+
+def processors(settings: Settings, engine: AsyncEngine) -> Processors:
+    """Owners' own processors, with the vault that their credentials are in."""
+    payter = settings.payter
+    return Processors(
+        engine,
+        Vault([key.get_secret_value() for key in settings.vault.keys]),
+        Reachable(hosts=settings.processors.hosts, loopback=settings.processors.loopback),
+        Platform(domain=payter.domain if payter else "platform", has_processor=bool(payter and payter.base_url)),
     )
 
 

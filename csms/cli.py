@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.pan import redact_pans
 from csms.settings import Settings, SettingsError, load_settings
-from csms.web.api.access import Role, create_token, revoke_token
+from csms.web.api.access import Role, TokenRefusedError, create_token, revoke_token
 from sessions.directory import Admission
 from storage import fleet_schema
 from storage import schema as t
@@ -101,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     create = token_commands.add_parser("create", help="make a token; it is printed this once")
     create.add_argument("name", help="whose it is; the audit trail shows it")
     create.add_argument("--role", choices=[role.value for role in Role], default=Role.READ_ONLY.value)
+    create.add_argument("--owner", metavar="OWNER_ID", help="for a site owner's user, who sees that owner's alone")
     _config_argument(create)
     create.set_defaults(run=_token_create)
     tokens = token_commands.add_parser("list", help="tokens, without themselves")
@@ -310,10 +311,15 @@ def _on_database(args: argparse.Namespace, work: Callable[[AsyncEngine], Awaitab
 
 def _token_create(args: argparse.Namespace) -> int:
     async def work(engine: AsyncEngine) -> tuple[str, str]:
-        return await create_token(engine, args.name[:60], Role(args.role), datetime.now(UTC))
+        return await create_token(engine, args.name[:60], Role(args.role), datetime.now(UTC), owner_id=args.owner)
 
-    token_id, token = _on_database(args, work)
-    print(f"{token}\n(id {token_id}, role {args.role}; it is shown this once)")
+    try:
+        token_id, token = _on_database(args, work)
+    except TokenRefusedError as refused:
+        print(f"tapvolt: no token was made: {refused}", file=sys.stderr)
+        return 1
+    whose = f", of {args.owner}" if args.owner else ""
+    print(f"{token}\n(id {token_id}, role {args.role}{whose}; it is shown this once)")
     return 0
 
 
@@ -325,7 +331,7 @@ def _token_list(args: argparse.Namespace) -> int:
 
     for row in _on_database(args, work):
         state = "revoked" if row.revoked_at else "valid"
-        print(f"{row.token_id}  {row.role:<10} {state:<8} {row.name}")
+        print(f"{row.token_id}  {row.role:<10} {state:<8} {row.owner_id or '-':<16} {row.name}")
     return 0
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import time
 from decimal import Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from csms.ocpp_settings import Section
+from csms.terminals.vault import HOW_TO_MAKE_A_KEY, is_key
+from sessions.families import FAMILIES
 
 
 class RoundSettings(Section):
@@ -44,6 +47,77 @@ class OnboardingSettings(Section):
     test_valid_h: float = Field(
         168, gt=0, le=8760, description="Hours a test transaction counts; after that another one is asked for."
     )
-    max_attachment_bytes: int = Field(10_485_760, ge=1024, le=1_073_741_824, description="Largest attachment, bytes.")
-    max_import_bytes: int = Field(5_242_880, ge=1024, le=104_857_600, description="Largest file of an import, bytes.")
-    max_import_rows: int = Field(1000, ge=1, le=100_000, description="Largest number of rows of an import.")
+    max_attachment_bytes: int = Field(10_485_760, ge=1024, le=104_857_600, description="Largest attachment, bytes.")
+    max_import_rows: int = Field(1000, ge=1, le=5000, description="Largest number of rows of an import.")
+
+
+class InventorySettings(Section):
+    """The inventory of terminals."""
+
+    serial_patterns: dict[str, str] = Field(
+        {},
+        description=(
+            "Regular expressions by terminal family, instead of the built-in ones: what serial numbers entered by API "
+            "or import list look like, in capitals and without spaces. Those in this file are taken as they are."
+        ),
+    )
+
+    @field_validator("serial_patterns")
+    @classmethod
+    def _patterns(cls, value: dict[str, str]) -> dict[str, str]:
+        for family, pattern in value.items():
+            if family not in FAMILIES:
+                raise ValueError(f"{family!r} is not a known terminal family; use one of {', '.join(FAMILIES)}")
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"the pattern of {family} is no regular expression: {error}") from None
+        return value
+
+
+class LicenceSettings(Section):
+    """Licences of terminals."""
+
+    grace_days: int = Field(
+        14,
+        ge=0,
+        le=365,
+        description=(
+            "How long a terminal takes cards after the end of its plan, days. Changing it holds for plans that are "
+            "assigned from then on."
+        ),
+    )
+
+
+class VaultSettings(Section):
+    """Keys of the vault, in which owners' credentials are kept. Without one, credentials cannot be entered."""
+
+    keys: tuple[SecretStr, ...] = Field(
+        (),
+        description=(
+            "The first one seals; the others still open what they sealed, until the next start has sealed it anew. "
+            "To change the key, put a new one in front. Lost keys mean lost credentials. Secret."
+        ),
+    )
+
+    @field_validator("keys")
+    @classmethod
+    def _keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not all(is_key(key.get_secret_value()) for key in value):
+            raise ValueError(f"must be 32 random bytes in URL-safe base64, each; {HOW_TO_MAKE_A_KEY}")
+        return value
+
+
+class ProcessorSettings(Section):
+    """Owners' own processors."""
+
+    hosts: tuple[str, ...] = Field(
+        ("mypayter.com",),
+        description=(
+            "Hosts, and with them all below, at which an own processor may be. It is reached by https alone: owners "
+            "enter addresses, and this system calls them."
+        ),
+    )
+    loopback: bool = Field(
+        False, description="Development only: http to this machine is allowed too, where a simulator plays the cloud."
+    )

@@ -16,10 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from billing.ledger import PLATFORM
 from billing.tariff_json import tariff_to_json
 from csms.ocpp.credentials import hash_password, verify_password
-from csms.settings import Settings, StationSettings, evse_name
+from csms.settings import Settings, SettingsError, StationSettings, evse_name
+from csms.terminals.inventory import State, record
+from csms.terminals.registration import Origin
 from sessions.directory import Admission
+from sessions.families import fold_serial
 from sessions.rows import insert_for, upsert
-from storage import owner_schema
+from storage import owner_schema, terminal_schema
 from storage import schema as t
 from storage.engine import reading, writing
 
@@ -35,6 +38,7 @@ async def provision(engine: AsyncEngine, settings: Settings, now: datetime) -> N
         }
         await upsert(connection, t.issuers, ["issuer_id"], [issuer])
         await _platform(connection, settings, now)
+        await _names_of_others(connection, settings)
         tariffs = [
             {"tariff_id": s.tariff_id, "body": orjson.dumps(tariff_to_json(s.tariff())).decode()}
             for s in settings.tariffs
@@ -61,6 +65,9 @@ async def provision(engine: AsyncEngine, settings: Settings, now: datetime) -> N
             for s in settings.stations
             for e in s.evses
         ]
+        others = {name for name, row in stored.items() if row.owner_id != PLATFORM}
+        theirs = [{k: v for k, v in row.items() if k != "tariff_id"} for row in evses if row["station_id"] in others]
+        evses = [row for row in evses if row["station_id"] not in others]
         terminals = [
             {"serial": s.serial, "family": s.family, "currency": s.currency, "language": s.language}
             for s in settings.terminals
@@ -70,11 +77,13 @@ async def provision(engine: AsyncEngine, settings: Settings, now: datetime) -> N
             for s in settings.terminals
             for n, place in enumerate(s.evses)
         ]
+        await _require_own(connection, terminals)
         tokens = [{"status": s.status.value} | s.model_dump(exclude={"status"}) for s in settings.id_tokens]
         for table, key, rows in (
             (t.tariffs, ["tariff_id"], tariffs),
             (t.stations, ["station_id"], stations),
             (t.evses, ["station_id", "evse_id"], evses),
+            (t.evses, ["station_id", "evse_id"], theirs),  # a station that was given away has its new owner's tariffs
             (t.terminals, ["serial"], terminals),
             (t.id_tokens, ["id_token"], tokens),
         ):
@@ -84,6 +93,44 @@ async def provision(engine: AsyncEngine, settings: Settings, now: datetime) -> N
             serials = [row["serial"] for row in terminals]
             await connection.execute(delete(t.terminal_evses).where(t.terminal_evses.c.serial.in_(serials)))
             await connection.execute(t.terminal_evses.insert(), served)
+            await _begin_history(connection, serials, now)
+
+
+async def _require_own(connection: AsyncConnection, terminals: list[dict[str, Any]]) -> None:
+    """Refuse what the settings and the inventory say differently. Raises `SettingsError`.
+
+    A terminal of the settings file is the operator's own: one that was registered over the API has an owner, licences
+    and an onboarding of its own, and no start of the system may take it from them.
+    """
+    c = t.terminals.c
+    folded = {fold_serial(row["serial"]): row["serial"] for row in terminals}
+    for row in await connection.execute(select(c.serial, c.origin)):
+        named = folded.get(fold_serial(row.serial))
+        if named is not None and (row.origin != Origin.SETTINGS.value or row.serial != named):
+            raise SettingsError(
+                f"terminals: {named!r} is in the inventory already, entered as {row.serial!r} over the API or by an "
+                "earlier settings file: take it out of the settings file, or write it the same way."
+            )
+
+
+async def _begin_history(connection: AsyncConnection, serials: list[str], now: datetime) -> None:
+    """Enter the settings' terminals into the inventory, once each."""
+    m = terminal_schema.terminal_moves.c
+    entered = set((await connection.execute(select(m.serial).where(m.serial.in_(serials)))).scalars())
+    for serial in serials:
+        if serial not in entered:
+            reason = "named in the settings file"
+            await record(connection, serial, None, State.LIVE, by="settings file", reason=reason, now=now)
+
+
+async def _names_of_others(connection: AsyncConnection, settings: Settings) -> None:
+    """A tariff's name stands for one content for ever: an owner's is not overwritten. Raises `SettingsError`."""
+    c = t.tariffs.c
+    named = [tariff.tariff_id for tariff in settings.tariffs]
+    query = select(c.tariff_id).where(c.tariff_id.in_(named), c.owner_id != PLATFORM).order_by(c.tariff_id)
+    taken = list((await connection.execute(query)).scalars())
+    if taken:
+        raise SettingsError("\n".join(f"tariffs: {name!r} is a site owner's; name yours otherwise." for name in taken))
 
 
 async def _platform(connection: AsyncConnection, settings: Settings, now: datetime) -> None:
@@ -112,7 +159,9 @@ async def _platform(connection: AsyncConnection, settings: Settings, now: dateti
 async def _stored(engine: AsyncEngine) -> dict[str, Any]:
     """What provisioning has to mind of the stations that are known, by identity."""
     c = t.stations.c
-    query = select(c.station_id, c.password_hash, c.password_configured, c.password_pending, c.security_profile)
+    query = select(
+        c.station_id, c.owner_id, c.password_hash, c.password_configured, c.password_pending, c.security_profile
+    )
     async with reading(engine) as connection:
         return {row.station_id: row for row in await connection.execute(query)}
 

@@ -25,10 +25,17 @@ from billing.money import exponent, to_minor
 from billing.receipt import Issuer
 from billing.tariff import Tariff, simple_tariff
 from billing.tariff_json import tariff_from_json
-from bridge.families import FAMILIES
 from csms.ocpp_settings import AuthoritySection, ContractSettings, OcppSettings, Section
-from csms.owner_settings import OnboardingSettings, RoundSettings
+from csms.owner_settings import (
+    InventorySettings,
+    LicenceSettings,
+    OnboardingSettings,
+    ProcessorSettings,
+    RoundSettings,
+    VaultSettings,
+)
 from sessions.facts import TokenStatus
+from sessions.families import FAMILIES
 from sessions.session import Policy
 from storage.engine import DatabaseUrlError, async_url
 
@@ -75,10 +82,27 @@ class FileSettings(Section):
 
 
 class PayterSettings(Section):
-    """The terminals' cloud. Without this section terminals are not served."""
+    """The terminals' cloud. Without this section terminals are not served.
 
-    base_url: str = Field(description="Where the cloud is: https://cps.mypayter.com/, the test host, or the simulator.")
-    api_key: SecretStr = Field(description="The API key of your Payter domain. Secret.")
+    Where owners' own processors are all there is, `base_url` and `api_key` are left out, and the rest is given.
+    """
+
+    base_url: str = Field(
+        "",
+        description=(
+            "Where the platform's processor is: https://cps.mypayter.com/, the test host, or the simulator. Empty: "
+            "there is none, only owners' own."
+        ),
+    )
+    api_key: SecretStr = Field(
+        SecretStr(""), description="The API key of the platform's Payter domain, where `base_url` is given. Secret."
+    )
+    domain: str = Field(
+        "platform",
+        min_length=1,
+        max_length=80,
+        description="The name of the platform's MyPayter domain: terminals are moved there to be served through it.",
+    )
     callback_secret: SecretStr = Field(
         description="Part of the callbacks' address, 32 or more random characters of A–Z a–z 0–9 - _. Secret."
     )
@@ -102,6 +126,12 @@ class PayterSettings(Section):
                 'python3 -c "import secrets; print(secrets.token_urlsafe(32))"'
             )
         return value
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if bool(self.base_url) != bool(self.api_key.get_secret_value()):
+            raise ValueError("needs both base_url and api_key, or neither where owners bring their own processors")
+        return self
 
 
 class SessionSettings(Section):
@@ -314,6 +344,10 @@ class Settings(BaseSettings):
     sessions: SessionSettings = SessionSettings()
     rounds: RoundSettings = RoundSettings()
     onboarding: OnboardingSettings = OnboardingSettings()
+    inventory: InventorySettings = InventorySettings()
+    licences: LicenceSettings = LicenceSettings()
+    vault: VaultSettings = VaultSettings()
+    processors: ProcessorSettings = ProcessorSettings()
     issuer: IssuerSettings = IssuerSettings()
     tariffs: tuple[TariffSettings, ...] = ()
     stations: tuple[StationSettings, ...] = ()

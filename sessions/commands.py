@@ -46,7 +46,8 @@ class Message(StrEnum):
     EVSE_RESERVED = "evse_reserved"
     EVSE_FAULTED = "evse_faulted"
     OTHER_CARD = "other_card"
-    OUT_OF_SERVICE = "out_of_service"  # the terminal takes no cards: suspended, not live yet, or without a licence
+    OUT_OF_SERVICE = "out_of_service"  # the terminal takes no cards: suspended, or not live yet
+    NOT_LICENSED = "not_licensed"  # the terminal takes no cards: it has no licence, or its licence ran out
     CHOICE_TIMED_OUT = "choice_timed_out"
     FINISHED = "finished"
     NOT_CHARGED = "not_charged"

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
@@ -62,8 +62,9 @@ class TerminalRecord:
     """A terminal as configured. ``hold_minor``: what to arm it with (the largest hold of its EVSEs' tariffs).
 
     ``account_id``: the processor a new tap is paid through; "": the platform's. ``out_of_service``: why it is not to be
-    armed ("state": not live; "licence": none, or expired); "" when it is. ``on_trial``: a test transaction has
-    its reader.
+    armed ("state": not live; "licence": none, or expired); "" when it is. ``stops_only``: its licence ran out during a
+    charge that was started here: it is armed for that one's card, to stop it. ``on_trial``: a test transaction has its
+    reader.
     """
 
     serial: str
@@ -76,6 +77,7 @@ class TerminalRecord:
     account_id: str = ""
     out_of_service: str = ""
     on_trial: bool = False
+    stops_only: bool = False
 
 
 class ArmState(StrEnum):
@@ -96,6 +98,15 @@ class ArmRecord:
     hold_minor: int
     opened_at: datetime
     account_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessorAccess:
+    """How an owner's own processor is reached. Equal ones are reached in the same way."""
+
+    account_id: str
+    base_url: str
+    api_key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,4 +204,12 @@ class TerminalDirectory(Protocol):
 
     async def interaction_pending(self, arm_id: str) -> bool:
         """Whether a session or a command still needs the card read in this interaction."""
+        ...
+
+
+class ProcessorDirectory(Protocol):
+    """Where owners' own processors are looked up (`csms.terminals.processors`)."""
+
+    async def access(self, account_id: str) -> ProcessorAccess | None:
+        """How the account is reached now; None if there is none, or if its credentials are missing or do not open."""
         ...

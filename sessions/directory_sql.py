@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 from sqlalchemy import and_, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing.payment import Payment
 from billing.price_text import describe_price
@@ -175,6 +176,8 @@ class SqlDirectory:
             served = (await connection.execute(places)).all()
             on_trial = set((await connection.execute(_TRIALS)).scalars())
             tariffs = await load_tariffs(connection)
+            closed = {row.serial: out_of_service(row, self._clock.now()) for row in rows}
+            charging = await _charging(connection, [name for name, why in closed.items() if why == "licence"])
         records = []
         for row in rows:
             here = [place for place in served if place.serial == row.serial]
@@ -189,7 +192,8 @@ class SqlDirectory:
                     hold_minor=max((tariff.hold_minor for tariff in sold), default=0),
                     price_text=describe_price(sold[0], row.language) if sold else "",
                     account_id=row.account_id,
-                    out_of_service=out_of_service(row, self._clock.now()),
+                    out_of_service=closed[row.serial],
+                    stops_only=row.serial in charging,
                     on_trial=row.serial in on_trial,
                     evses=tuple(
                         TerminalEvse(
@@ -241,3 +245,13 @@ class SqlDirectory:
                 if (await connection.execute(query.limit(1))).first() is not None:
                     return True
         return False
+
+
+async def _charging(connection: AsyncConnection, serials: Sequence[str]) -> set[str]:
+    """Of these terminals, the ones at which a charge was started that still runs, or is about to."""
+    if not serials:
+        return set()
+    s = t.sessions.c
+    live = [state.value for state in (*CLAIMING, *RUNNING)]
+    query = select(s.terminal_serial).where(s.open, s.terminal_serial.in_(serials), s.charging.in_(live))
+    return set((await connection.execute(query.distinct())).scalars())

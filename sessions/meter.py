@@ -51,6 +51,7 @@ class Meter:
 
     begin_wh: Decimal | None = None
     begin_at: datetime | None = None
+    begin_seen_at: datetime | None = None  # when we heard of it
     last_wh: Decimal | None = None  # last proven register
     last_at: datetime | None = None  # its time
     last_seen_at: datetime | None = None  # when we got it
@@ -95,6 +96,7 @@ def begin(
     return replace(
         meter,
         begin_at=at,
+        begin_seen_at=seen_at,
         begin_wh=register_wh,
         last_wh=register_wh,
         last_at=at,
@@ -221,6 +223,7 @@ def _take(
             begin_wh=value,
             last_wh=value,
             begin_at=meter.begin_at or at,
+            begin_seen_at=meter.begin_seen_at or seen_at,
             last_at=max(meter.last_at or at, meter.begin_at or at),
             last_seen_at=seen_at,
             segments=meter.segments or (Segment(start=at, parked=False),),
@@ -243,12 +246,23 @@ def _take(
 
 
 def _ceiling(meter: Meter, at: datetime, clock_sane: bool, seen_at: datetime, max_power_w: int) -> Decimal:
-    """The most the register can show: last proven + power × time, the longer of their clock and ours."""
+    """The most the register can show: last proven + power × time, the longer of their clock and ours.
+
+    Nor more than that since the begin: where one reading counts by our clock and the next by theirs, the same seconds
+    would count twice.
+    """
     assert meter.last_wh is not None and meter.last_at is not None and meter.last_seen_at is not None  # noqa: S101, PT018
-    ours = (seen_at - meter.last_seen_at).total_seconds()
-    theirs = (at - meter.last_at).total_seconds() if clock_sane and meter.clock_trusted else 0.0
-    seconds = max(ours, theirs, 0.0) + STAMP_SLACK_S
-    return meter.last_wh + Decimal(max_power_w) * Decimal(str(seconds)) / Decimal(3600)
+    believed = clock_sane and meter.clock_trusted
+
+    def delivered(since: datetime, seen_since: datetime) -> Decimal:
+        ours = (seen_at - seen_since).total_seconds()
+        theirs = (at - since).total_seconds() if believed else 0.0
+        return Decimal(max_power_w) * Decimal(str(max(ours, theirs, 0.0) + STAMP_SLACK_S)) / Decimal(3600)
+
+    ceiling = meter.last_wh + delivered(meter.last_at, meter.last_seen_at)
+    if meter.begin_wh is None or meter.begin_at is None or meter.begin_seen_at is None:
+        return ceiling
+    return min(ceiling, meter.begin_wh + delivered(meter.begin_at, meter.begin_seen_at))
 
 
 def _advance(meter: Meter, register_wh: Decimal | None, at: datetime, seen_at: datetime) -> Meter:

@@ -27,9 +27,19 @@ def brand_of(aid: str) -> str:
 
 
 def sales_document(
-    session: Session, issuer: Issuer, number: int, issued_at: datetime, public_url: str
+    session: Session,
+    issuer: Issuer,
+    number: int,
+    issued_at: datetime,
+    public_url: str,
+    *,
+    facilitator: str = "",
+    merchant_id: str = "",
 ) -> SalesDocument:
-    """Return the receipt of ``session``, numbered. The session must be captured and priced."""
+    """Return the receipt of ``session``, numbered. The session must be captured and priced.
+
+    Of one that was paid through the owner's own processor: ``facilitator``, who ran it; ``merchant_id``, the owner's.
+    """
     if session.cost is None or session.place is None:
         raise ValueError(f"Session {session.session_id} is not settled: no receipt can be written.")
     card, at_station = session.card, session.origin is Origin.DIRECT
@@ -58,6 +68,7 @@ def sales_document(
             aid=session.authorisation.aid,
             authorisation_code=session.authorisation.authorisation_code,
             terminal_serial=session.terminal_serial or "",
+            merchant_id=merchant_id,
             merchant_reference=session.authorisation.merchant_reference,
             psp_reference=session.authorisation.payment_ref,
         ),
@@ -67,4 +78,10 @@ def sales_document(
         url=f"{public_url}/r/{session.receipt_token}",
         collected_at_station=at_station,
         buyer=session.buyer,
+        facilitator=facilitator,
     )
+
+
+def facilitator_of(platform: Issuer) -> str:
+    """How a receipt names whoever runs the platform, where the sale is somebody else's."""
+    return ", ".join(part for part in (platform.name, platform.organisation_number) if part)

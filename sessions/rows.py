@@ -21,6 +21,7 @@ from sessions.codec import decode, decode_session, encode, kind_of
 from sessions.commands import Command
 from sessions.directory import Admission, ArmState
 from sessions.facts import ChargingState, EvseStatus, TokenStatus, TransactionStarted
+from sessions.families import family_of
 from sessions.session import Session
 from sessions.settlement import SettlementNotified
 from sessions.tokens import TokenRecord
@@ -28,7 +29,6 @@ from sessions.working_set import ArmRow, EvseRow, ReservedRow, StationRow, Termi
 from storage import schema as t
 from storage.reservation_schema import reservations
 
-TOUCH_SCREEN_FAMILIES = frozenset({"Apollo", "Apollo Max", "Apollo Polar"})
 LIVE = "live"  # the one inventory state in which a terminal takes cards
 TRANSACTION_COUNTER = "transaction"
 NEWEST = 10  # charges of a station, looked at for an end that names none
@@ -129,7 +129,7 @@ async def _load_terminals(connection: AsyncConnection, ws: WorkingSet, serials: 
             serial=row.serial,
             currency=row.currency,
             language=row.language,
-            touch_screen=row.family in TOUCH_SCREEN_FAMILIES,
+            touch_screen=family_of(row.family).screens,
             out_of_service=out_of_service(row, now),
             evses=tuple(served.get(row.serial, ())),
         )

@@ -32,7 +32,7 @@ from sessions.decide import decide
 from sessions.directory import Outcome
 from sessions.facts import Fact, TokenStatus
 from sessions.kept import KEEPERS, Keeper
-from sessions.receipts import sales_document
+from sessions.receipts import facilitator_of, sales_document
 from sessions.routing import Routed, route
 from sessions.session import Origin, Policy, Session
 from sessions.tables import RUNNING
@@ -40,6 +40,7 @@ from sessions.working_set import WorkingSet
 from storage import schema as t
 from storage.engine import writing
 from storage.failpoint import failpoint
+from storage.owner_schema import processor_accounts
 
 log = logging.getLogger(__name__)
 
@@ -294,10 +295,13 @@ class Service:
         name = f"receipt:{session.issuer_id}"
         number = await rows.counter(connection, name) + 1
         await rows.set_counter(connection, name, number)
-        body = (
-            await connection.execute(select(t.issuers.c.body).where(t.issuers.c.issuer_id == session.issuer_id))
-        ).scalar_one()
-        document = sales_document(session, _issuer(orjson.loads(body)), number, now, self._public_url)
+        issuer, more = await self._issuer(connection, session.issuer_id), {}
+        if session.account_id:
+            p = processor_accounts.c
+            account = select(p.merchant_id).where(p.account_id == session.account_id)
+            more["merchant_id"] = (await connection.execute(account)).scalar() or ""
+            more["facilitator"] = facilitator_of(await self._issuer(connection, self._issuer_id))
+        document = sales_document(session, issuer, number, now, self._public_url, **more)
         await connection.execute(
             t.receipts.insert().values(
                 receipt_token=session.receipt_token,
@@ -308,6 +312,11 @@ class Service:
                 document=orjson.dumps(document.to_json()).decode(),
             )
         )
+
+    async def _issuer(self, connection: AsyncConnection, issuer_id: str) -> Issuer:
+        query = select(t.issuers.c.body).where(t.issuers.c.issuer_id == issuer_id)
+        body = orjson.loads((await connection.execute(query)).scalar_one())
+        return Issuer(**body | {"address": tuple(body["address"])})
 
     async def _write_outbox(
         self, connection: AsyncConnection, ws: WorkingSet, batch: _Batch, items: list[_Item], now: datetime
@@ -367,10 +376,6 @@ class Service:
         later += [at for at in retries if at is not None]
         if ready or later:
             self.on_commands(ready, min(later) if later else None)
-
-
-def _issuer(body: dict[str, Any]) -> Issuer:
-    return Issuer(**body | {"address": tuple(body["address"])})
 
 
 def _outcome(session: Session | None, fact: Fact) -> Outcome:

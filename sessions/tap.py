@@ -31,7 +31,8 @@ def meaning(
     if mine is not None:
         return mine
     if terminal.out_of_service:  # its own card may still stop a charge; nothing new begins
-        return TapRefused(Message.OUT_OF_SERVICE)
+        licence = terminal.out_of_service == "licence"
+        return TapRefused(Message.NOT_LICENSED if licence else Message.OUT_OF_SERVICE)
     # Without a tariff in the terminal's currency nobody could say what it costs: not for sale (EC 45).
     free = [row for row in rows if is_free(ws, row) and _for_sale(ws, row, terminal)]
     if not free:

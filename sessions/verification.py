@@ -74,6 +74,14 @@ class NotReached:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class OpenTrial:
+    """Which test transaction an interaction is of, and through which account it was armed."""
+
+    test_id: str
+    account_id: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """A test transaction, as far as a terminal's cloud has to know it. Amount in minor units.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, text
 
-from storage.columns import UtcDateTime
+from storage.columns import Identity, UtcDateTime
 from storage.metadata import metadata
 
 owners = Table(
@@ -23,6 +23,7 @@ owners = Table(
     Column("bic", String(11)),
     Column("contacts", Text, nullable=False),  # JSON: name, role, e-mail, phone
     Column("terms", Text, nullable=False),  # JSON: fees, statement period, minimum payout (billing.terms)
+    Column("state", String(12), nullable=False, server_default="active"),  # active ⇄ closed, never deleted
     Column("revision", Integer, nullable=False, server_default="1"),
     Column("created_at", UtcDateTime, nullable=False),
 )
@@ -52,9 +53,68 @@ processor_accounts = Table(
     Column("domain", String(80), nullable=False),  # the owner's MyPayter domain
     Column("merchant_id", String(40), nullable=False),
     Column("acquirer", String(80), nullable=False),
-    Column("credentials", Text, nullable=False),  # sealed (csms.terminals.vault): API key, Data API user and password
-    Column("requirements", Text, nullable=False),  # JSON: requirement → who confirmed it, when, with what reference
+    Column("data_url", String(200), nullable=False),  # of the MyPayter Data API; "": not used
+    # Sealed (csms.terminals.vault): API key, Data API user and password; "": none were given yet.
+    Column("credentials", Text, nullable=False),
     Column("revision", Integer, nullable=False, server_default="1"),
     Column("created_at", UtcDateTime, nullable=False),
     Index("ix_processor_accounts_owner_id", "owner_id"),
+)
+
+#: What an own processor needs before a terminal may use it, one by one (csms.terminals.processors.Requirement).
+processor_requirements = Table(
+    "processor_requirements",
+    metadata,
+    Column("account_id", String(40), ForeignKey("processor_accounts.account_id"), primary_key=True),
+    Column("requirement", String(20), primary_key=True),
+    Column("serial", String(40), primary_key=True, server_default=text("''")),  # of a terminal's own; else ""
+    Column("met", Boolean, nullable=False),
+    Column("reference", String(120), nullable=False),  # of the agreement, the request, the ticket
+    Column("detail", Text, nullable=False),  # what a machine found
+    Column("confirmed_by", String(80), nullable=False),  # a person, or "machine"
+    Column("confirmed_at", UtcDateTime, nullable=False),
+)
+
+#: A terminal's way from one MyPayter domain to another; the TT number is Payter's number of it.
+domain_transfers = Table(
+    "domain_transfers",
+    metadata,
+    Column("transfer_id", String(32), primary_key=True),
+    Column("serial", String(40), nullable=False),
+    Column("from_domain", String(80), nullable=False),
+    Column("to_domain", String(80), nullable=False),
+    Column("account_id", String(40), nullable=False),  # whose credentials must find it there; "": the platform's
+    Column("tt_number", String(40), nullable=False),
+    Column("state", String(12), nullable=False),  # requested → moved | cancelled
+    Column("requested_by", String(80), nullable=False),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("checked_at", UtcDateTime),
+    Column("checked_by", String(80)),
+    Column("finding", Text),  # of the last check
+    Column("moved_at", UtcDateTime),
+    Index("ix_domain_transfers_serial", "serial", "requested_at"),
+    # One at a time: two numbers for one terminal cannot both be right.
+    Index(
+        "uq_domain_transfers_requested",
+        "serial",
+        unique=True,
+        sqlite_where=text("state = 'requested'"),
+        postgresql_where=text("state = 'requested'"),
+    ),
+)
+
+#: Every change of a terminal's processor, for ever.
+processor_changes = Table(
+    "processor_changes",
+    metadata,
+    Column("change_id", Identity, primary_key=True, autoincrement=True),
+    Column("serial", String(40), nullable=False),
+    Column("from_account", String(40), nullable=False),
+    Column("to_account", String(40), nullable=False),
+    Column("state", String(12), nullable=False),  # pending → effective (the first arm there) | superseded
+    Column("reason", Text, nullable=False),
+    Column("requested_by", String(80), nullable=False),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("effective_at", UtcDateTime),
+    Index("ix_processor_changes_serial", "serial", "change_id"),
 )

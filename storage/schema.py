@@ -72,6 +72,7 @@ sessions = Table(
     Index("ix_sessions_station_token", "station_id", "id_token"),
     Index("ix_sessions_payment_ref", "payment_ref"),
     Index("ix_sessions_owner_id_opened_at", "owner_id", "opened_at"),
+    Index("ix_sessions_owner_id_closed_at", "owner_id", "closed_at", "session_id"),
 )
 
 ledger = Table(
@@ -210,11 +211,24 @@ terminals = Table(
     Column("owner_id", String(32), nullable=False, server_default="platform"),
     # Which processor a new tap is paid through: an owner's own (processor_accounts), or "": the platform's.
     Column("account_id", String(40), nullable=False, server_default=text("''")),
+    Column("domain", String(80)),  # the MyPayter domain it sits in, where that has been found out
     # Where it is in its life (csms.terminals.inventory); only `live` ones are armed.
     Column("inventory_state", String(12), nullable=False, server_default="live"),
-    Column("licence_exempt", Boolean, nullable=False, server_default=text("true")),  # named in the settings file
+    # The operator's own: named in the settings file, or the platform's.
+    Column("licence_exempt", Boolean, nullable=False, server_default=text("true")),
     Column("activated_at", UtcDateTime),  # its activation licence was used
     Column("licensed_until", UtcDateTime),  # the end of its plan, grace period included
+    # Where it came from: settings (named in the settings file) | integrated | own (csms.terminals.registration).
+    Column("origin", String(12), nullable=False, server_default="settings"),
+    Column("station_serial", String(60), nullable=False, server_default=text("''")),  # of the station it is to serve
+    Column("sim_serial", String(20), unique=True),  # ICCID; NULL: it has no SIM card
+    Column("supplier_order", String(80), nullable=False, server_default=text("''")),  # integrated: with the stations
+    Column("distributor", String(120), nullable=False, server_default=text("''")),  # own: bought from whom
+    Column("purchase_reference", String(80), nullable=False, server_default=text("''")),
+    Column("site_id", String(60)),  # where it is: a site of its owner's,
+    Column("place", String(200), nullable=False, server_default=text("''")),  # and where there, or somewhere else
+    Column("personnel", Text, nullable=False, server_default="[]"),  # JSON: who may handle it, since when, trained on
+    Column("revision", Integer, nullable=False, server_default="1"),
 )
 
 terminal_evses = Table(

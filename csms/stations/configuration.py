@@ -75,7 +75,7 @@ class Written:
 
 
 class Unreachable(Exception):
-    """The station is offline, or did not answer: the next boot begins anew."""
+    """The station is offline, or did not answer."""
 
 
 class Configurator(Protocol):
@@ -124,6 +124,19 @@ class ConfigurationChecked(StationFact):
     next_at: datetime
 
 
+def configuration_lane(station_id: str) -> str:
+    """The lane of whatever asks a station for its variables of ourselves."""
+    return f"configuration:{station_id}"
+
+
+@register
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationUnchecked(StationFact):
+    """A station could not be reached. It may come back without a boot: it is checked again at ``next_at``."""
+
+    next_at: datetime
+
+
 @register
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckConfiguration(Command):
@@ -135,7 +148,7 @@ class CheckConfiguration(Command):
     @property
     def lane(self) -> str:
         """One check of a station at a time."""
-        return f"configuration:{self.station_id}"
+        return configuration_lane(self.station_id)
 
 
 @register
@@ -185,26 +198,36 @@ async def keep_checked(
         }
         if rows:
             await connection.execute(t.configuration_state.insert(), list(rows.values()))
-        following = CheckConfiguration(
-            key=f"configuration:{fact.station_id}:{fact.next_at.isoformat()}",
-            station_id=fact.station_id,
-            due_at=fact.next_at,
-            periodic=True,
-        )
-        await upsert(
-            connection,
-            t.configuration_checks,
-            ["station_id"],
-            [{"station_id": fact.station_id, "next_key": following.key}],
-        )
-        commands.append(following)
+        commands.append(await _next_check(connection, fact))
     return commands
+
+
+async def keep_unchecked(
+    connection: AsyncConnection, found: Sequence[ConfigurationUnchecked], now: datetime
+) -> list[Command]:
+    """What was known of it stays; only the next check is seen to."""
+    return [await _next_check(connection, fact) for fact in found]
+
+
+async def _next_check(
+    connection: AsyncConnection, fact: ConfigurationChecked | ConfigurationUnchecked
+) -> CheckConfiguration:
+    following = CheckConfiguration(
+        key=f"configuration:{fact.station_id}:{fact.next_at.isoformat()}",
+        station_id=fact.station_id,
+        due_at=fact.next_at,
+        periodic=True,
+    )
+    row = {"station_id": fact.station_id, "next_key": following.key}
+    await upsert(connection, t.configuration_checks, ["station_id"], [row])
+    return following
 
 
 KEEPERS = {
     StationBooted: (keep_booted,),
     ConfigurationAsked: (keep_asked,),
     ConfigurationChecked: (keep_checked,),
+    ConfigurationUnchecked: (keep_unchecked,),
 }
 
 
@@ -268,16 +291,22 @@ class ConfigurationDoer:
         self._enabled = enabled
 
     async def __call__(self, command: CheckConfiguration, _: Dispatched) -> None:
-        """Check one station, and report. An unreachable one is left for its next boot."""
-        version = self._configurator.version(command.station_id)
-        if not self._enabled or version is None or not await self._is_next(command):
+        """Check one station, and report. An unreachable one is checked at its next boot, or when it is time again."""
+        if not self._enabled or not await self._is_next(command):
             await self._service.complete(command.key)
             return
         try:
+            version = self._configurator.version(command.station_id)
+            if version is None:
+                raise Unreachable("it is not connected")
             results = await self._check(command.station_id, version)
         except Unreachable as gone:
             log.info("station %s: not configured: %s", command.station_id, gone)
-            await self._service.complete(command.key)
+            now = self._now()
+            unchecked = ConfigurationUnchecked(
+                key=f"{command.key}:unchecked", at=now, station_id=command.station_id, next_at=now + self._every
+            )
+            await self._service.complete(command.key, unchecked)
             return
         now = self._now()
         checked = ConfigurationChecked(

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing.price_text import describe_price
 from billing.tariff import Tariff
-from csms.stations.configuration import Configurator, Unreachable
+from csms.stations.configuration import Configurator, Unreachable, configuration_lane
 from csms.stations.device_model import Attribute, ReportPartTold, VariableId, VariablesTold
 from sessions.codec import decode_session, register
 from sessions.commands import Command
@@ -71,6 +71,11 @@ class FindCostDisplay(Command):
     """Ask a station that has booted whether it shows costs."""
 
     station_id: str
+
+    @property
+    def lane(self) -> str:
+        """After the check of its configuration: a station that boots is not asked two things at once."""
+        return configuration_lane(self.station_id)
 
 
 @register

@@ -59,6 +59,7 @@ class FrameLog:
         self._waiting: deque[Frame] = deque(maxlen=MOST_WAITING)
         self._followers: dict[str, set[asyncio.Queue[Frame | None]]] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._writing = asyncio.Lock()
 
     async def start(self) -> None:
         """Begin to write and to sweep."""
@@ -127,7 +128,7 @@ class FrameLog:
                 del self._followers[station_id]
 
     async def flush(self) -> None:
-        """Write what waits now."""
+        """Write what waits now. What is being written already is waited for."""
         await self._flush()
 
     async def _write_forever(self) -> None:
@@ -136,14 +137,18 @@ class FrameLog:
             await self._flush()
 
     async def _flush(self) -> None:
-        if not self._waiting:
-            return
-        taken, self._waiting = self._waiting, deque(maxlen=MOST_WAITING)
-        try:
-            async with writing(self._engine) as connection:
-                await connection.execute(t.frames.insert(), [asdict(frame) for frame in taken])
-        except Exception:
-            log.exception("%s frames could not be written to the frame log", len(taken))
+        async with self._writing:
+            if not self._waiting:
+                return
+            taken, self._waiting = self._waiting, deque(maxlen=MOST_WAITING)
+            try:
+                async with writing(self._engine) as connection:
+                    await connection.execute(t.frames.insert(), [asdict(frame) for frame in taken])
+            except asyncio.CancelledError:  # stopped while writing: `stop` writes them
+                self._waiting.extendleft(reversed(taken))
+                raise
+            except Exception:
+                log.exception("%s frames could not be written to the frame log", len(taken))
 
     async def _sweep_forever(self) -> None:
         while True:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_SECRET = re.compile(r"password|secret|passphrase|private|authorization_?key|api_?key|\bpin\b", re.IGNORECASE)
+from billing.bank_account import mask_iban
+
+_SECRET = re.compile(
+    r"password|secret|passphrase|private|authorization_?key|api_?key|data_api_user|\bpin\b", re.IGNORECASE
+)
 #: In an address: the user's part, and what makes a link of this system's unguessable.
 _IN_ADDRESS = re.compile(r"(?<=://)[^/@\s\"']+(?=@)|(?<=/uploads/)[A-Za-z0-9_-]{43}|(?<=/firmware/)[A-Za-z0-9_-]{43}")
 _NAMES = ("key", "name", "variable")
@@ -14,16 +18,24 @@ MASK = "**********"
 
 
 def masked(value: Any) -> Any:
-    """``value`` without secrets: ``{"password": …}``, ``{"key": "AuthorizationKey", "value": …}`` and the like."""
+    """``value`` without secrets: ``{"password": …}``, ``{"key": "AuthorizationKey", "value": …}`` and the like.
+
+    Of an ``iban`` what is needed to recognise it stays.
+    """
     if isinstance(value, dict):
         beside = any(names_a_secret(value.get(name)) for name in _NAMES)
         return {
-            key: MASK if _SECRET.search(str(key)) or (beside and key in _VALUES) else masked(item)
+            key: MASK if _SECRET.search(str(key)) or (beside and key in _VALUES) else _masked_field(key, item)
             for key, item in value.items()
         }
     if isinstance(value, list):
         return [masked(item) for item in value]
     return masked_address(value) if isinstance(value, str) else value
+
+
+def _masked_field(key: Any, item: Any) -> Any:
+    is_iban = isinstance(item, str) and str(key).lower() == "iban"
+    return mask_iban(item) if is_iban else masked(item)
 
 
 def masked_address(text: str) -> str:

@@ -12,7 +12,8 @@ from csms.terminals import onboarding
 from csms.terminals.checklist import MACHINE, TEST, CaseState, Step, StepState, Who, settled, stale
 from csms.terminals.inventory import MoveRefusedError, State, move
 from csms.terminals.onboarding import EventKind, OnboardingOptions
-from csms.terminals.onboarding_checks import Seams, gather, judged
+from csms.terminals.onboarding_checks import gather, judged
+from csms.terminals.processors import Platform
 from csms.terminals.verdicts import IN_THE_DATABASE
 from storage import schema as s
 
@@ -29,7 +30,7 @@ def out_of_date(steps: tuple[Step, ...], rows: dict[str, Any], options: Onboardi
 
 
 async def finish(
-    connection: AsyncConnection, case_id: int, options: OnboardingOptions, seams: Seams, *, by: str, now: datetime
+    connection: AsyncConnection, case_id: int, options: OnboardingOptions, platform: Platform, *, by: str, now: datetime
 ) -> list[str]:
     """Set the terminal live and complete the case, or return what stands in the way, sentence by sentence.
 
@@ -39,7 +40,7 @@ async def finish(
     case = await onboarding.locked(connection, case_id)
     rows = await onboarding.states(connection, case_id)
     steps = onboarding.steps_of(case, rows)
-    known = await gather(connection, case, seams, now)
+    known = await gather(connection, case, platform, now)
     again = judged(known, [code for code in IN_THE_DATABASE if code in rows])
     expired = out_of_date(steps, rows, options, now)
     if known.account_now != known.account_id:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -47,27 +49,58 @@ class MoveRefusedError(Exception):
     """The terminal cannot go there from where it is; the text says why, and what it could do."""
 
 
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where a terminal is. ``site_id``: a site of its owner's, or None. ``place``: where there, or somewhere else."""
+
+    site_id: str | None
+    place: str
+
+
 async def move(
-    connection: AsyncConnection, serial: str, to: State, *, by: str, reason: str, now: datetime, place: str = ""
+    connection: AsyncConnection,
+    serial: str,
+    to: State,
+    *,
+    by: str,
+    reason: str,
+    now: datetime,
+    place: str = "",
+    whereabouts: Whereabouts | None = None,
 ) -> State:
     """Move a terminal in the caller's transaction, and write down how; return the state it came from.
 
-    Already being there is no move, and no error. Raises `MoveRefusedError` (also for a serial nobody knows). ``by``: a
-    person's name, or what moved it.
+    Already being there is no move, and no error, unless it changes ``whereabouts`` (None: it stays where it is).
+    Raises `MoveRefusedError` (also for a serial nobody knows). ``by``: a person's name, or what moved it.
     """
-    query = select(s.terminals.c.inventory_state).where(s.terminals.c.serial == serial).with_for_update()
-    found = (await connection.execute(query)).scalar()
+    query = select(s.terminals).where(s.terminals.c.serial == serial).with_for_update()
+    found = (await connection.execute(query)).first()
     if found is None:
         raise MoveRefusedError(f"There is no terminal {serial!r} in the inventory.")
-    at = State(found)
-    if at is to:
+    at = State(found.inventory_state)
+    was = Whereabouts(found.site_id, found.place)
+    if at is to and whereabouts in {None, was}:
         return at
-    if to not in MOVES[at]:
+    if at is not to and to not in MOVES[at]:
         possible = ", ".join(sorted(MOVES[at])) or "nothing: it has left the inventory"
         raise MoveRefusedError(f"Terminal {serial} is {at}; from there it can become {possible}, not {to}.")
-    await connection.execute(update(s.terminals).where(s.terminals.c.serial == serial).values(inventory_state=to.value))
-    await record(connection, serial, at, to, by=by, reason=reason, now=now, place=place)
+    if at is State.SUSPENDED and to is State.LIVE and not await _was_live(connection, found):
+        raise MoveRefusedError(f"Terminal {serial} was never live: it becomes so by finishing its onboarding.")
+    is_now = whereabouts or was
+    values = {"inventory_state": to.value, "site_id": is_now.site_id, "place": is_now.place[:200]}
+    await connection.execute(update(s.terminals).where(s.terminals.c.serial == serial).values(values))
+    told = place or " · ".join(part for part in (is_now.site_id, is_now.place) if part)
+    await record(connection, serial, at, to, by=by, reason=reason, now=now, place=told)
     return at
+
+
+async def _was_live(connection: AsyncConnection, terminal: Any) -> bool:
+    """Whether it has been live: a terminal of the settings file always was."""
+    if terminal.origin == "settings":
+        return True
+    m = t.terminal_moves.c
+    query = select(m.move_id).where(m.serial == terminal.serial, m.to_state == State.LIVE.value).limit(1)
+    return (await connection.execute(query)).first() is not None
 
 
 async def record(

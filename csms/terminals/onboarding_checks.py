@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 from sqlalchemy import and_, select
@@ -13,8 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing.tariff_json import tariff_from_json
 from csms.stations.calls import Waiters
-from csms.terminals import onboarding
+from csms.terminals import domain_transfers, onboarding
 from csms.terminals.checklist import ENDED, TEST, CaseState, StepState
+from csms.terminals.processor_choice import to_be_moved
+from csms.terminals.processors import MISSING, Platform, confirmations
 from csms.terminals.verdicts import JUDGES, Known, Place, Price, Verdict
 from csms.terminals.verification_port import ProbePort, VerificationPort
 from sessions.codec import register
@@ -27,43 +29,20 @@ from storage import owner_schema
 from storage import schema as s
 from storage.engine import reading
 
-#: What an own processor's account must have had confirmed (`processor_accounts.requirements`), with its words.
-REQUIREMENTS = {
-    "agreement": "the Payter agreement and domain",
-    "acquiring": "the merchant id and the acquiring agreement",
-    "routing": "that Payter routes the terminal to this platform",
-}
+
+async def untransferred(connection: AsyncConnection, serial: str, account_id: str, platform: Platform) -> str | None:
+    """What is missing until the terminal sits in the domain of its processor; None: it does."""
+    domain = await domain_transfers.domain_of(connection, account_id, platform.domain)
+    if domain is None:
+        return f"Terminal {serial} names a processor account that is not there."
+    sits = await domain_transfers.sits_in(connection, serial, platform.domain)
+    return None if sits == domain else f"Terminal {serial}: {await to_be_moved(connection, serial, sits, domain)}."
 
 
-class Untransferred(Protocol):
-    """Whether the transfer (TT number) of a terminal to the account's domain stands in the way."""
-
-    async def __call__(self, connection: AsyncConnection, serial: str, account_id: str) -> str | None:
-        """A sentence on what is missing; None: the transfer is confirmed."""
-        ...
-
-
-class UnmetRequirements(Protocol):
-    """Which requirements of an own processor's account have not been confirmed."""
-
-    async def __call__(self, connection: AsyncConnection, account_id: str) -> tuple[str, ...]:
-        """Each in words; empty: all are met."""
-        ...
-
-
-async def no_transfer_known(connection: AsyncConnection, serial: str, account_id: str) -> str | None:
-    """Where nobody keeps transfer numbers, none is confirmed."""
-    return f"No transfer number (TT number) of terminal {serial} has been confirmed."
-
-
-async def unconfirmed(connection: AsyncConnection, account_id: str) -> tuple[str, ...]:
-    """By the account's own list of what was confirmed."""
-    a = owner_schema.processor_accounts.c
-    kept = (await connection.execute(select(a.requirements).where(a.account_id == account_id))).scalar()
-    if kept is None:
-        return ("an account of this name is there at all",)
-    confirmed = orjson.loads(kept or "{}")
-    return tuple(words for name, words in REQUIREMENTS.items() if not confirmed.get(name))
+async def unconfirmed(connection: AsyncConnection, serial: str, account_id: str) -> tuple[str, ...]:
+    """The requirements of an own processor's account, and of the terminal there, that are not met."""
+    known = await confirmations(connection, account_id, serial)
+    return tuple(MISSING[each.requirement] for each in known if not each.met)
 
 
 @register
@@ -88,15 +67,7 @@ class CaseChecked(Fact):
     verdicts: tuple[Verdict, ...]
 
 
-@dataclass(slots=True, kw_only=True)
-class Seams:
-    """What other nouns know of a terminal's processor; whoever knows it says so here."""
-
-    untransferred: Untransferred = no_transfer_known
-    unmet: UnmetRequirements = unconfirmed
-
-
-async def gather(connection: AsyncConnection, case: Any, seams: Seams, now: datetime) -> Known:
+async def gather(connection: AsyncConnection, case: Any, platform: Platform, now: datetime) -> Known:
     """What the database knows of the case's terminal."""
     terminal = (await connection.execute(select(s.terminals).where(s.terminals.c.serial == case.serial))).one()
     owners = owner_schema.owners.c
@@ -120,8 +91,8 @@ async def gather(connection: AsyncConnection, case: Any, seams: Seams, now: date
         activated_at=terminal.activated_at,
         licensed_until=terminal.licensed_until,
         places=await _places(connection, case.serial),
-        untransferred=await seams.untransferred(connection, case.serial, case.account_id),
-        unmet=await seams.unmet(connection, case.account_id) if case.account_id else (),
+        untransferred=await untransferred(connection, case.serial, case.account_id, platform),
+        unmet=await unconfirmed(connection, case.serial, case.account_id) if case.account_id else (),
         test_passed=(await connection.execute(tested.limit(1))).first() is not None,
         called_back_at=(await connection.execute(called.limit(1))).scalar(),
     )
@@ -182,13 +153,13 @@ class Checks:
         cloud: VerificationPort,
         probe: ProbePort,
         now: Callable[[], datetime],
-        seams: Seams | None = None,
+        platform: Platform,
     ) -> None:
         self._engine = engine
         self._cloud = cloud
         self._probe = probe
         self._now = now
-        self.seams = seams or Seams()
+        self._platform = platform
 
     async def make(self, case_id: int) -> tuple[Verdict, ...]:
         """What the machine finds now; nothing for a case that has ended."""
@@ -201,7 +172,7 @@ class Checks:
         answers = await self._cloud.answers(case.serial, case.account_id)
         reached = await self._probe.probe()
         async with reading(self._engine) as connection:  # read last: what was asked takes its time
-            known = await gather(connection, case, self.seams, self._now())
+            known = await gather(connection, case, self._platform, self._now())
         return judged(replace(known, answers=answers, reached=reached), codes)
 
 

@@ -88,7 +88,7 @@ class StationFiles:
             return self._too_large()
         mine = self._newest[row.transfer_id] = object()
         try:
-            name, body = await _body(request)
+            name, body = await sent_body(request)
             stored = await self._files.receive(
                 Shelf.UPLOADS, row.transfer_id, self._current(row.transfer_id, mine, body)
             )
@@ -151,7 +151,7 @@ class StationFiles:
         return _said(413, f"The file is larger than the {self._files.max_bytes} bytes this system takes.")
 
 
-async def _body(request: web.Request) -> tuple[str, AsyncIterator[bytes]]:
+async def sent_body(request: web.Request) -> tuple[str, AsyncIterator[bytes]]:
     """(name, content): of the first part that is a file, if it comes as a form; else the body itself."""
     if request.content_type != "multipart/form-data":
         return "", read_chunks(request)

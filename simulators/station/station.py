@@ -137,7 +137,7 @@ class Station:
         calls = (f for way, f in self.frames if way == "received" and isinstance(f, list) and f[:1] == [2])
         return [f[3] for f in calls if f[2] == action]
 
-    async def wait_for(self, predicate: Callable[[Station], bool], timeout_s: float = 10.0) -> None:
+    async def wait_for(self, predicate: Callable[[Station], bool], timeout_s: float = 30.0) -> None:
         """Wait until the predicate holds; it is asked anew after each frame and each change of state.
 
         ``timeout_s`` is in real seconds. Raises ``TimeoutError``.
@@ -145,7 +145,7 @@ class Station:
         self.settle()
         await self._waiting.wait(predicate, timeout_s)
 
-    async def drained(self, timeout_s: float = 10.0) -> None:
+    async def drained(self, timeout_s: float = 30.0) -> None:
         """Wait until every transaction message was answered (real seconds). Raises ``TimeoutError``."""
         await self.wait_for(lambda station: station.outbox.transactions_waiting() == 0, timeout_s)
 

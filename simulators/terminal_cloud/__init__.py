@@ -3,6 +3,9 @@
 What Payter has not documented and this simulator assumes (diff against the real OpenAPI before going live):
 
 - a wrong API key is answered 401 with the error body;
+- a terminal is "not found" (404) under every key but its domain's, until it has been moved there; a move reboots it;
+- a payment stays in the domain in which it was authorised: there it can be looked up, committed and cancelled also when
+  its terminal has left; each domain has a webhook of its own;
 - ``GET …/card`` with nothing in time is answered 404;
 - ``start`` on a reader that is not IDLE is answered 409, on an offline terminal 503;
 - a declined ``authorize`` is 200 with state DECLINED and without a sessionId;
@@ -21,20 +24,23 @@ What Payter has not documented and this simulator assumes (diff against the real
   online, offline and reboot;
 - ``PUT /webhook`` takes ``{"url": …}``, ``DELETE`` forgets it; both answer as ``GET`` does;
 - the Data API knows the filters ``term`` and ``range`` and an empty ``query`` alone; ``ingestTime`` is cut up to whole
-  seconds; a payment has one row, replaced under a later ``ingestTime`` when it has ended; any credentials log in. The
-  values of ``disposition``, ``type`` and ``paymentType`` are made up.
+  seconds; a payment has one row, replaced under a later ``ingestTime`` when it has ended; any credentials log in to a
+  domain without a user. The values of ``disposition``, ``type`` and ``paymentType`` are made up.
 """
 
 from simulators.terminal_cloud.cloud import TerminalCloud, TerminalCloudConfig
 from simulators.terminal_cloud.control import TerminalCloudControl
-from simulators.terminal_cloud.model import FAMILIES, Card, Payment, Terminal
+from simulators.terminal_cloud.model import DOMAIN, FAMILIES, Card, Domain, Payment, Terminal, Transfer
 
 __all__ = [
+    "DOMAIN",
     "FAMILIES",
     "Card",
+    "Domain",
     "Payment",
     "Terminal",
     "TerminalCloud",
     "TerminalCloudConfig",
     "TerminalCloudControl",
+    "Transfer",
 ]

@@ -11,8 +11,12 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+import aiohttp
+
 from simulators.clock import SimClock
 from simulators.terminal_cloud.cloud import TerminalCloud, TerminalCloudConfig
+from simulators.terminal_cloud.control import ControlError, TerminalCloudControl
+from simulators.terminal_cloud.model import DOMAIN
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,8 +38,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--terminal",
         action="append",
         default=[],
-        metavar="SERIAL:FAMILY:CURRENCY",
-        help="a terminal in the domain, e.g. SIM-1:Apollo:NOK; may be given again",
+        metavar="SERIAL:FAMILY:CURRENCY[:DOMAIN]",
+        help="a terminal, e.g. SIM-1:Apollo:NOK, in the simulator's own domain or another; may be given again",
+    )
+    parser.add_argument(
+        "--domain",
+        action="append",
+        default=[],
+        metavar="NAME:API_KEY[:USER:PASSWORD]",
+        help="another domain, with its API key and its Data API user; may be given again",
+    )
+    parser.add_argument(
+        "--move",
+        metavar="SERIAL:DOMAIN:TT_NUMBER",
+        help="do not serve: move a terminal of the simulator that runs at --host and --port to another domain",
     )
     parser.add_argument(
         "--speed", type=float, default=1.0, help="how many times faster time runs (default %(default)g)"
@@ -48,6 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C. Exit status 2 for arguments that cannot be used."""
+    if args.move:
+        return _move(f"http://{args.host}:{args.port}/", args.move)
     try:
         anchor = datetime.fromisoformat(args.anchor) if args.anchor else None
         if anchor is not None and anchor.tzinfo is None:
@@ -61,12 +79,16 @@ def run(args: argparse.Namespace) -> int:
             on_event=lambda line: print(line, flush=True),
         )
         cloud = TerminalCloud(config)
+        for text in args.domain:
+            name, key, user, password = (*text.split(":", 3), "", "", "")[:4]
+            if name not in cloud.domains:
+                cloud.add_domain(name, key, user, password)
         for text in args.terminal or ([] if cloud.terminals else ["SIM-APOLLO-1:Apollo:NOK"]):
             serial, _, rest = text.partition(":")
-            family, _, currency = rest.partition(":")
+            family, currency, domain = (*rest.split(":", 2), "", "")[:3]
             if not serial:
                 raise ValueError(f"--terminal {text}: a serial is missing, as in SIM-1:Apollo:NOK")
-            cloud.add_terminal(serial, family or "Apollo", currency or "NOK")
+            cloud.add_terminal(serial, family or "Apollo", currency or "NOK", domain or DOMAIN)
     except ValueError as error:
         print(f"tapvolt simulate terminal-cloud: {error}", file=sys.stderr)
         return 2
@@ -75,6 +97,24 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         print(f"tapvolt simulate terminal-cloud: {error.strerror or error}", file=sys.stderr)
         return 1
+    return 0
+
+
+def _move(base_url: str, text: str) -> int:
+    """Move a terminal of a simulator that runs."""
+    serial, domain, tt_number = (*text.split(":", 2), "", "")[:3]
+
+    async def ask() -> None:
+        async with TerminalCloudControl(base_url) as control:
+            await control.move_terminal(serial, domain, tt_number)
+
+    try:
+        asyncio.run(ask())
+    except (ControlError, aiohttp.ClientError, TimeoutError) as error:
+        said = error if isinstance(error, ControlError) else f"nobody answers at {base_url}"
+        print(f"tapvolt simulate terminal-cloud --move: {said}", file=sys.stderr)
+        return 1
+    print(f"{serial} moved to {domain} ({tt_number})")
     return 0
 
 
@@ -87,5 +127,8 @@ async def _serve(cloud: TerminalCloud) -> None:
     async with cloud:
         print(f"terminal cloud on {cloud.base_url}  (page: {cloud.base_url}_sim/)", flush=True)
         for terminal in cloud.terminals.values():
-            print(f"terminal {terminal.serial} ({terminal.family}, {terminal.currency})", flush=True)
+            print(
+                f"terminal {terminal.serial} ({terminal.family}, {terminal.currency}), domain {terminal.domain}",
+                flush=True,
+            )
         await stopped.wait()

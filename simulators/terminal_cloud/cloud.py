@@ -15,7 +15,16 @@ from simulators.terminal_cloud.callbacks import Callbacks
 from simulators.terminal_cloud.controls import control_routes
 from simulators.terminal_cloud.data_api import DataApi
 from simulators.terminal_cloud.faults import Faults
-from simulators.terminal_cloud.model import FAMILIES, Card, Payment, Terminal, WireError
+from simulators.terminal_cloud.model import (
+    DOMAIN,
+    FAMILIES,
+    Card,
+    Domain,
+    Payment,
+    Terminal,
+    Transfer,
+    WireError,
+)
 from simulators.terminal_cloud.state_file import StateFile
 from simulators.terminal_cloud.wire import CallRecord, Wire
 
@@ -24,6 +33,7 @@ from simulators.terminal_cloud.wire import CallRecord, Wire
 class TerminalCloudConfig:
     """How the cloud is set up.
 
+    ``api_key``: of the domain that is there from the start.
     ``port`` 0 takes a free one. ``ingest_lag_s``: simulated seconds until the Data API knows a payment that has ended.
     ``state_file``: terminals and payments are kept there, and found again (it holds callback URLs).
     """
@@ -46,7 +56,8 @@ class TerminalCloud:
         self.faults = Faults()
         self.calls: list[CallRecord] = []
         self.always_declined: set[str] = set()  # card ids
-        self.webhook_url = ""
+        self.domains = {DOMAIN: Domain(DOMAIN, self.config.api_key)}
+        self.transfers: list[Transfer] = []
         self.port = self.config.port
         self.callbacks = Callbacks(self.faults, self.tell, self.changed)
         self._changed = asyncio.Condition()
@@ -87,13 +98,47 @@ class TerminalCloud:
         """Where the integrator finds the wire."""
         return f"http://{self.config.host}:{self.port}/"
 
-    def add_terminal(self, serial: str, family: str = "Apollo", currency: str = "NOK") -> Terminal:
-        """Put a terminal in the domain. ValueError for an unknown family and for no serial."""
+    def add_domain(self, name: str, api_key: str, user: str = "", password: str = "") -> Domain:
+        """Open a domain. ValueError for a name or an API key that is taken or cannot be one."""
+        if not isinstance(name, str) or not name or name in self.domains:
+            raise ValueError(f"a domain needs a name that no other has, not {name!r}")
+        if not isinstance(api_key, str) or not api_key or any(d.api_key == api_key for d in self.domains.values()):
+            raise ValueError(f"domain {name} needs an API key that no other domain has")
+        self.domains[name] = Domain(name, api_key, user, password)
+        return self.domains[name]
+
+    def domain_of(self, authorization: str) -> Domain | None:
+        """Whose API key an Authorization header brings."""
+        return next((d for d in self.domains.values() if authorization == f'CPS apikey="{d.api_key}"'), None)
+
+    async def move_terminal(self, serial: str, domain: str, tt_number: str) -> None:
+        """Move a terminal to another domain, as Payter does by a TT number: it reboots, and is not found where it was.
+
+        Its payments stay in the domain in which they were authorised. WireError 404; ValueError for a domain that is
+        not there, or without a number.
+        """
+        terminal = self.terminal(serial)
+        if domain not in self.domains:
+            raise ValueError(f"there is no domain {domain!r}; there are {', '.join(self.domains)}")
+        if not isinstance(tt_number, str) or not tt_number.strip():
+            raise ValueError("a transfer needs its TT number")
+        self.transfers.append(Transfer(serial, terminal.domain, domain, tt_number, self.config.clock.now()))
+        self.tell(f"{serial}: moved from {terminal.domain} to {domain} ({tt_number})")
+        terminal.reboot()
+        terminal.domain = domain
+        await self.changed()
+
+    def add_terminal(
+        self, serial: str, family: str = "Apollo", currency: str = "NOK", domain: str = DOMAIN
+    ) -> Terminal:
+        """Put a terminal in a domain. ValueError for an unknown family or domain and for no serial."""
         if not isinstance(serial, str) or not serial or "/" in serial:
             raise ValueError("a serial is a text without slashes")
         if family not in FAMILIES:
             raise ValueError(f"{family!r} is no terminal family; use {', '.join(FAMILIES)}.")
-        return self.terminals.setdefault(serial, Terminal(serial, family, currency))
+        if domain not in self.domains:
+            raise ValueError(f"there is no domain {domain!r}; there are {', '.join(self.domains)}")
+        return self.terminals.setdefault(serial, Terminal(serial, family, currency, domain))
 
     def terminal(self, serial: str) -> Terminal:
         """One terminal. WireError 404."""
@@ -151,9 +196,14 @@ class TerminalCloud:
             terminal.come_online(self.config.clock.now())
         else:
             terminal.online = False
-        self.callbacks.post(serial, self.webhook_url, terminal.to_json())
+        self.callbacks.post(serial, self.webhook_of(terminal), terminal.to_json())
         self.tell(f"{serial}: {'online' if online else 'offline'}")
         await self.changed()
+
+    def webhook_of(self, terminal: Terminal) -> str:
+        """Where its domain wants to hear of terminals' states; "" for nowhere."""
+        domain = self.domains.get(terminal.domain)
+        return domain.webhook_url if domain else ""
 
     async def reboot(self, serial: str, down_s: float = 0.0) -> None:
         """Switch it off and, ``down_s`` simulated seconds later, on. With 0 it is online again on return."""
@@ -173,7 +223,7 @@ class TerminalCloud:
         self.tell(f"{serial}: hold {session_id[:8]} expired")
         await self.changed()
 
-    async def wait_for(self, true: Callable[[TerminalCloud], Any], timeout_s: float = 10.0) -> None:
+    async def wait_for(self, true: Callable[[TerminalCloud], Any], timeout_s: float = 30.0) -> None:
         """Wait until ``true(cloud)``, looked at after each event; TimeoutError after ``timeout_s`` real seconds."""
         async with asyncio.timeout(timeout_s), self._changed:
             await self._changed.wait_for(lambda: bool(true(self)))

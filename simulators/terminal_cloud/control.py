@@ -55,9 +55,19 @@ class TerminalCloudControl:
         found: dict[str, Any] = (await self.terminal(serial))["screen"]
         return found
 
-    async def add_terminal(self, serial: str, family: str = "Apollo", currency: str = "NOK") -> None:
-        """Put a terminal in the domain."""
-        await self._ask("POST", "terminals", serial=serial, family=family, currency=currency)
+    async def add_terminal(
+        self, serial: str, family: str = "Apollo", currency: str = "NOK", domain: str = "simulator"
+    ) -> None:
+        """Put a terminal in a domain."""
+        await self._ask("POST", "terminals", serial=serial, family=family, currency=currency, domain=domain)
+
+    async def add_domain(self, name: str, api_key: str, user: str = "", password: str = "") -> None:
+        """Open a domain."""
+        await self._ask("POST", "domains", name=name, api_key=api_key, user=user, password=password)
+
+    async def move_terminal(self, serial: str, domain: str, tt_number: str) -> None:
+        """Move a terminal to another domain, by a TT number."""
+        await self._ask("POST", "move", serial=serial, domain=domain, tt_number=tt_number)
 
     async def tap(self, serial: str, card: str = "visa-1", kind: str = "plastic") -> bool:
         """Hold a card to the reader; False if it is not reading."""
@@ -101,7 +111,7 @@ class TerminalCloudControl:
         return found
 
     async def wait_for(
-        self, serial: str, true: Callable[[dict[str, Any]], Any], timeout_s: float = 10.0
+        self, serial: str, true: Callable[[dict[str, Any]], Any], timeout_s: float = 30.0
     ) -> dict[str, Any]:
         """The terminal, once ``true(terminal)``; TimeoutError after real seconds."""
         async with asyncio.timeout(timeout_s):

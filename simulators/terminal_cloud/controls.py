@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from simulators.terminal_cloud.faults import CALL_FAULTS, CALLBACK_FAULTS, CALLS
-from simulators.terminal_cloud.model import FAMILIES, WireError
+from simulators.terminal_cloud.model import DOMAIN, FAMILIES, WireError
 
 if TYPE_CHECKING:
     from simulators.terminal_cloud.cloud import TerminalCloud
@@ -29,6 +29,10 @@ def control_routes(cloud: TerminalCloud) -> list[web.RouteDef]:
         web.get("/_sim/terminals", _verb(controls.terminals)),
         web.post("/_sim/terminals", _verb(controls.add)),
         web.get("/_sim/terminals/{serial}", _verb(controls.terminal)),
+        web.get("/_sim/domains", _verb(controls.domains)),
+        web.post("/_sim/domains", _verb(controls.open_domain)),
+        web.get("/_sim/move", _verb(controls.moves)),
+        web.post("/_sim/move", _verb(controls.move)),
         web.post("/_sim/tap", _verb(controls.tap)),
         web.post("/_sim/decline", _verb(controls.decline)),
         web.post("/_sim/choose", _verb(controls.choose)),
@@ -57,9 +61,29 @@ class Controls:
         return state_of(self._cloud, body["serial"])
 
     async def add(self, body: Body) -> Any:
-        """A new terminal: serial, family, currency."""
-        self._cloud.add_terminal(body["serial"], body.get("family", "Apollo"), body.get("currency", "NOK"))
+        """A new terminal: serial, family, currency, domain."""
+        family, currency = body.get("family", "Apollo"), body.get("currency", "NOK")
+        self._cloud.add_terminal(body["serial"], family, currency, body.get("domain", DOMAIN))
         await self._cloud.changed()
+        return state_of(self._cloud, body["serial"])
+
+    async def domains(self, _: Body) -> Any:
+        """The domains, without their secrets, and the terminals in each."""
+        found = [(each.domain, serial) for serial, each in self._cloud.terminals.items()]
+        return [{"name": name, "terminals": [s for d, s in found if d == name]} for name in self._cloud.domains]
+
+    async def open_domain(self, body: Body) -> Any:
+        """A new domain: name, API key, and the Data API's user and password, where it asks for them."""
+        self._cloud.add_domain(body["name"], body["api_key"], body.get("user", ""), body.get("password", ""))
+        await self._cloud.changed()
+
+    async def moves(self, _: Body) -> Any:
+        """Every transfer so far."""
+        return [asdict(transfer) | {"at": transfer.at.isoformat()} for transfer in self._cloud.transfers]
+
+    async def move(self, body: Body) -> Any:
+        """A terminal to another domain, by a TT number."""
+        await self._cloud.move_terminal(body["serial"], body["domain"], body["tt_number"])
         return state_of(self._cloud, body["serial"])
 
     async def tap(self, body: Body) -> Any:
@@ -130,6 +154,7 @@ def state_of(cloud: TerminalCloud, serial: str) -> dict[str, Any]:
             "authorized_amount": payment.authorized_amount,
             "final_amount": payment.final_amount,
             "state": payment.state,
+            "domain": payment.domain,
             "history": payment.history,
             "calls": calls.get(payment.session_id, []),
             "receipt_lines": payment.receipt_lines,
@@ -137,7 +162,12 @@ def state_of(cloud: TerminalCloud, serial: str) -> dict[str, Any]:
         for payment in terminal.payments.values()
     ]
     known = {"serial": serial, "family": terminal.family, "currency": terminal.currency, "online": terminal.online}
-    return known | {"state": terminal.state, "screen": terminal.screen(), "sessions": payments}
+    return known | {
+        "domain": terminal.domain,
+        "state": terminal.state,
+        "screen": terminal.screen(),
+        "sessions": payments,
+    }
 
 
 def _verb(action: Callable[[Body], Awaitable[Any]]) -> Handler:

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from simulators.terminal_cloud.model import AUTHORIZED, COMMITED, Payment
+from simulators.terminal_cloud.model import AUTHORIZED, COMMITED, DOMAIN, Domain, Payment, Terminal
 
 if TYPE_CHECKING:
     from simulators.terminal_cloud.cloud import TerminalCloud
 
 TOKEN_S = 3600  # simulated seconds
-DOMAIN = "simulator"
 _TIMES = ("ingestTime", "txnTimestamp", "authTimestamp", "commitTimestamp")
 _FIELDS = ("id", "serialNumber", "state", "complete", "currency", *_TIMES)
 
@@ -31,11 +30,11 @@ class _RefusedError(Exception):
 
 
 class DataApi:
-    """Three calls. Any user name, password and domain will do."""
+    """Three calls. A domain without a user takes any user name and password; while it is the only one, any name too."""
 
     def __init__(self, cloud: TerminalCloud) -> None:
         self._cloud = cloud
-        self._tokens: dict[str, datetime] = {}  # token → when it ends
+        self._tokens: dict[str, tuple[datetime, str]] = {}  # token → when it ends, the domain that it opens
 
     def routes(self) -> list[web.RouteDef]:
         """The routes under ``/API``."""
@@ -50,11 +49,21 @@ class DataApi:
             body = await _object(request)
             if not all(body.get(key) for key in ("username", "password", "domain")):
                 raise _RefusedError(401, "username, password and domain are required")
+            domain = self._domain(body)
         except _RefusedError as refused:
             return _answer(refused)
         token = secrets.token_hex(16)
-        self._tokens[token] = self._now() + timedelta(seconds=TOKEN_S)
+        self._tokens[token] = self._now() + timedelta(seconds=TOKEN_S), domain.name
         return web.json_response({"tokenId": token, "expiresIn": TOKEN_S})
+
+    def _domain(self, body: dict[str, Any]) -> Domain:
+        domains = self._cloud.domains
+        found = domains.get(str(body["domain"]))
+        if found is None and len(domains) == 1:
+            found = domains[DOMAIN]
+        if found is None or (found.user and (found.user, found.password) != (body["username"], body["password"])):
+            raise _RefusedError(401, "wrong username, password or domain")
+        return found
 
     async def _log_out(self, request: web.Request) -> web.Response:
         self._tokens.pop(request.match_info["token"], None)
@@ -62,7 +71,7 @@ class DataApi:
 
     async def _data(self, request: web.Request) -> web.Response:
         scheme, _, rest = request.headers.get("Authorization", "").partition(" ")
-        ends = self._tokens.get(rest.removeprefix('token="').removesuffix('"'))
+        ends, domain = self._tokens.get(rest.removeprefix('token="').removesuffix('"'), (None, ""))
         try:
             if scheme != "CURO-TOKEN" or ends is None or ends <= self._now():
                 raise _RefusedError(401, "log in again")
@@ -71,7 +80,9 @@ class DataApi:
                 raise _RefusedError(400, "the index is Transactions")
             if body.get("query"):
                 raise _RefusedError(400, "only an empty query is simulated")
-            rows = [row for row in self._rows() if all(_passes(row, asked) for asked in body.get("filters") or [])]
+            rows = [
+                row for row in self._rows(domain) if all(_passes(row, asked) for asked in body.get("filters") or [])
+            ]
             for sort in reversed(body.get("sorts") or []):
                 name = _field(sort)
                 rows.sort(key=lambda row: (row[name] is not None, row[name] or 0), reverse=sort.get("asc") is False)
@@ -84,14 +95,14 @@ class DataApi:
             return _answer(_RefusedError(400, "the query cannot be read"))
         return web.json_response({"documents": rows[offset : offset + most], "total": len(rows)})
 
-    def _rows(self) -> list[dict[str, Any]]:
-        """What has been ingested until now, in the order in which it was."""
+    def _rows(self, domain: str) -> list[dict[str, Any]]:
+        """What has been ingested of a domain until now, in the order in which it was."""
         now = _iso(self._now())
-        terminals = self._cloud.terminals.values()
-        rows = [self._row(payment, each.currency) for each in terminals for payment in each.payments.values()]
+        paid = [(payment, each) for each in self._cloud.terminals.values() for payment in each.payments.values()]
+        rows = [self._row(payment, each) for payment, each in paid if payment.domain == domain]
         return sorted((row for row in rows if row["ingestTime"] <= now), key=lambda row: (row["ingestTime"], row["id"]))
 
-    def _row(self, payment: Payment, currency: str) -> dict[str, Any]:
+    def _row(self, payment: Payment, terminal: Terminal) -> dict[str, Any]:
         """An ended payment's row counts from its end: the row of the open one is replaced, with a later ingestTime."""
         lag = timedelta(seconds=self._cloud.config.ingest_lag_s)
         ended = payment.ended_at is not None and _second(payment.ended_at + lag) <= self._now()
@@ -105,7 +116,7 @@ class DataApi:
             "commitTimestamp": _iso(committed) if committed else None,
             "authorizedAmount": payment.authorized_amount,
             "committedAmount": payment.final_amount if ended else None,
-            "currency": currency,
+            "currency": terminal.currency,
             "ifd": payment.card.ifd,
             "disposition": "APPROVED",
             "state": "COMMITTED" if state == COMMITED else state,  # this API spells it with two Ts
@@ -113,8 +124,8 @@ class DataApi:
             "extra-TXN-MASKED-PAN": payment.card.masked_pan,
             "brandName": payment.card.scheme.title(),
             "paymentType": "CREDIT",
-            "siteDomain": DOMAIN,
-            "terminalDomain": DOMAIN,
+            "siteDomain": payment.domain,
+            "terminalDomain": payment.domain,
             "complete": ended,
             "ingestTime": _iso(_second((payment.ended_at if ended and payment.ended_at else payment.at) + lag)),
         }

@@ -19,6 +19,31 @@ KINDS = ("plastic", "phone", "rfid", "qr")
 _IFD = {"plastic": "CONTACTLESS", "phone": "CONTACTLESS", "rfid": "CONTACTLESS", "qr": "QR_CODE"}
 
 
+DOMAIN = "simulator"  # the domain that is there if nobody names another
+
+
+@dataclass(slots=True)
+class Domain:
+    """A MyPayter domain: its credentials open what is in it alone. Without a user, any Data API log-in will do."""
+
+    name: str
+    api_key: str = field(repr=False)
+    user: str = ""
+    password: str = field(default="", repr=False)
+    webhook_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A terminal's move from one domain to another, by its TT number."""
+
+    serial: str
+    from_domain: str
+    to_domain: str
+    tt_number: str
+    at: datetime
+
+
 class WireError(Exception):
     """An answer other than 2xx: HTTP status and the text of the error body."""
 
@@ -92,6 +117,7 @@ class Payment:
     authorized_amount: int
     at: datetime
     number: int
+    domain: str = DOMAIN  # in which it was authorised: there it stays, wherever the terminal goes
     state: str = AUTHORIZED
     final_amount: int | None = None
     committed_at: datetime | None = None
@@ -138,6 +164,7 @@ class Terminal:
     serial: str
     family: str = "Apollo"
     currency: str = "NOK"
+    domain: str = DOMAIN
     online: bool = True
     state: str = IDLE
     authorized_amount: int = 0
@@ -205,7 +232,9 @@ class Terminal:
                 self.decline_next -= 1
             self.message = "Declined"  # the payment application's own words; uiMessage is for an approval
             return None
-        payment = Payment(str(uuid.uuid4()), self.serial, card, self.authorized_amount, now, 1001 + len(self.payments))
+        payment = Payment(
+            str(uuid.uuid4()), self.serial, card, self.authorized_amount, now, 1001 + len(self.payments), self.domain
+        )
         payment.history.append(f"authorized {self.authorized_amount}")
         self.payments[payment.session_id] = payment
         return payment

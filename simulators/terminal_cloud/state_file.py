@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulators.terminal_cloud.model import Card, Payment, Terminal
+from simulators.terminal_cloud.model import DOMAIN, Card, Domain, Payment, Terminal, Transfer
 
 if TYPE_CHECKING:
     from simulators.terminal_cloud.cloud import TerminalCloud
@@ -32,17 +32,23 @@ class StateFile:
             kept = json.loads(self._path.read_text(encoding="utf-8"))
             terminals = [_terminal(values) for values in kept["terminals"]]
             cloud.always_declined.update(kept["always_declined"])
-            cloud.webhook_url = str(kept["webhook_url"])
+            domains = [Domain(**values) for values in kept.get("domains", [])]  # earlier files knew one
+            transfers = [_transfer(values) for values in kept.get("transfers", [])]
+            cloud.domains[DOMAIN].webhook_url = str(kept.get("webhook_url", ""))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"{self._path} is no state of a terminal cloud") from error
         cloud.terminals.update({terminal.serial: terminal for terminal in terminals})
+        cloud.domains.update({domain.name: domain for domain in domains if domain.name != DOMAIN})
+        cloud.transfers += transfers
 
     def save(self, cloud: TerminalCloud) -> None:
-        """Keep the state of ``cloud``, for this user alone: it holds callback URLs. OSError if it cannot be written."""
+        """Keep the state of ``cloud``, for this user alone: it holds secrets. OSError if it cannot be written."""
         kept = {
             "terminals": [asdict(terminal) for terminal in cloud.terminals.values()],
             "always_declined": sorted(cloud.always_declined),
-            "webhook_url": cloud.webhook_url,
+            "webhook_url": cloud.domains[DOMAIN].webhook_url,
+            "domains": [asdict(domain) for domain in cloud.domains.values() if domain.name != DOMAIN],
+            "transfers": [asdict(transfer) for transfer in cloud.transfers],
         }
         text = json.dumps(kept, default=datetime.isoformat, ensure_ascii=False, indent=1)
         if text == self._written:
@@ -64,9 +70,13 @@ def _payment(values: dict[str, Any]) -> Payment:
     return Payment(**_known(Payment, values) | {"card": Card(**values["card"])} | times)
 
 
+def _transfer(values: dict[str, Any]) -> Transfer:
+    return Transfer(**values | {"at": datetime.fromisoformat(values["at"])})
+
+
 def _card(values: dict[str, Any] | None) -> Card | None:
     return None if values is None else Card(**values)
 
 
 def _known(kind: type[Terminal | Payment], values: dict[str, Any]) -> dict[str, Any]:
-    return {each.name: values[each.name] for each in fields(kind)}
+    return {each.name: values[each.name] for each in fields(kind) if each.name != "domain" or each.name in values}

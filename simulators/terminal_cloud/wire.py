@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from simulators.terminal_cloud.model import CARD, DECLINED, Payment, Terminal, WireError
+from simulators.terminal_cloud.model import CARD, DECLINED, Domain, Payment, Terminal, WireError
 from simulators.terminal_cloud.redaction import redacted
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 LONG_POLL_LIMIT_S = 55.0  # real seconds; a client that reads for 60 s gets its answer
 LATE_ANSWER_S = 10.0  # real seconds that an answer waits for its callback, unless the fault says
+_DOMAIN = web.RequestKey("domain", Domain)
 QUIET = {"card", "get_terminal", "list_terminals"}  # polled all the time: no line each
 
 
@@ -74,8 +75,10 @@ class Wire:
         """Everything that is the same for all calls, around ``action``."""
 
         async def handler(request: web.Request) -> web.StreamResponse:
-            if request.headers.get("Authorization") != f'CPS apikey="{self._cloud.config.api_key}"':
+            domain = self._cloud.domain_of(request.headers.get("Authorization", ""))
+            if domain is None:
                 return self._error(401, "Invalid API key")
+            request[_DOMAIN] = domain
             fault = self._cloud.faults.next_of(name)
             kind = fault.kind if fault else ""
             response = None
@@ -107,7 +110,7 @@ class Wire:
             return self._error(400, f"Bad request: {error}")
 
     async def _failed(self, name: str, action: Action, request: web.Request) -> web.Response:
-        terminal, now = self._terminal(request), self._now()
+        terminal, now = self._paying(request) if name != "authorize" else self._terminal(request), self._now()
         if name != "authorize":
             return _json(terminal.fail(request.match_info["session_id"], name, now))
         response = await action(request)
@@ -136,7 +139,7 @@ class Wire:
         fault = self._cloud.faults.next_late_answer()
         if fault is None:
             return None
-        callbacks, terminal = self._cloud.callbacks, self._terminal(request)
+        callbacks, terminal = self._cloud.callbacks, self._cloud.terminal(request.match_info["serial"])
         if name == "authorize":
             note = {"session": json.loads(response.text or "{}")}
             return partial(callbacks.deliver, terminal.serial, terminal.callback_url, note)
@@ -164,12 +167,24 @@ class Wire:
         return self._cloud.config.clock.now()
 
     def _terminal(self, request: web.Request) -> Terminal:
-        return self._cloud.terminal(request.match_info["serial"])
+        """The terminal, if it sits in the caller's domain; else it is not there."""
+        terminal = self._cloud.terminal(request.match_info["serial"])
+        if terminal.domain != _domain(request).name:
+            raise WireError(404, f"Terminal {terminal.serial} not found")
+        return terminal
+
+    def _paying(self, request: web.Request) -> Terminal:
+        """The terminal of a payment that was authorised in the caller's domain, wherever the terminal is now."""
+        terminal = self._cloud.terminal(request.match_info["serial"])
+        if terminal.payment(request.match_info["session_id"]).domain != _domain(request).name:
+            raise WireError(404, "Session not found")
+        return terminal
 
     # --- the calls ----------------------------------------------------------------------------------------------------
 
-    async def _list(self, _: web.Request) -> web.Response:
-        return web.json_response([terminal.to_json() for terminal in self._cloud.terminals.values()])
+    async def _list(self, request: web.Request) -> web.Response:
+        here = _domain(request).name
+        return web.json_response([each.to_json() for each in self._cloud.terminals.values() if each.domain == here])
 
     async def _get(self, request: web.Request) -> web.Response:
         return web.json_response(self._terminal(request).to_json())
@@ -204,18 +219,22 @@ class Wire:
         return _ended(payment, request)
 
     async def _sessions(self, request: web.Request) -> web.Response:
-        return web.json_response([payment.to_json() for payment in self._terminal(request).payments.values()])
+        terminal, here = self._cloud.terminal(request.match_info["serial"]), _domain(request).name
+        mine = [payment.to_json() for payment in terminal.payments.values() if payment.domain == here]
+        if terminal.domain != here and not mine:
+            raise WireError(404, f"Terminal {terminal.serial} not found")
+        return web.json_response(mine)
 
     async def _session(self, request: web.Request) -> web.Response:
-        return _json(self._terminal(request).payment(request.match_info["session_id"]))
+        return _json(self._paying(request).payment(request.match_info["session_id"]))
 
     async def _commit(self, request: web.Request) -> web.Response:
         amount, message = _amount(request.query["commitAmount"]), request.query.get("uiMessage", "")
-        terminal, session_id = self._terminal(request), request.match_info["session_id"]
+        terminal, session_id = self._paying(request), request.match_info["session_id"]
         return _ended(terminal.commit(session_id, amount, message, self._now()), request)
 
     async def _cancel(self, request: web.Request) -> web.Response:
-        terminal, session_id = self._terminal(request), request.match_info["session_id"]
+        terminal, session_id = self._paying(request), request.match_info["session_id"]
         return _ended(terminal.cancel(session_id, request.query.get("uiMessage", ""), self._now()), request)
 
     async def _ui(self, request: web.Request) -> web.Response:
@@ -227,10 +246,15 @@ class Wire:
             body = await request.json()
             if not isinstance(body, dict) or not isinstance(body.get("url"), str):
                 raise WireError(400, "url is required")
-            self._cloud.webhook_url = body["url"]
+            _domain(request).webhook_url = body["url"]
         elif request.method == "DELETE":
-            self._cloud.webhook_url = ""
-        return web.json_response({"url": self._cloud.webhook_url})
+            _domain(request).webhook_url = ""
+        return web.json_response({"url": _domain(request).webhook_url})
+
+
+def _domain(request: web.Request) -> Domain:
+    """Whose key was sent."""
+    return request[_DOMAIN]
 
 
 def _amount(text: str) -> int:

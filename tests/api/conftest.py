@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
+from tests.api.owners_calls import Estate, two_owners
 from tests.conformance.bench import Bench, bench
 
 
@@ -14,3 +15,9 @@ async def running_bench(database_url: str) -> AsyncIterator[Bench]:
     """A running system; see `tests.conformance.bench.bench`."""
     async with bench(database_url) as made:
         yield made
+
+
+@pytest_asyncio.fixture
+async def estate(bench: Bench) -> Estate:
+    """See `tests.api.owners_calls.two_owners`."""
+    return await two_owners(bench)

@@ -63,7 +63,7 @@ async def test_a_station_that_is_not_there(bench: Bench) -> None:
 
 
 async def test_no_answer_in_time_is_told_as_such(database_url: str) -> None:
-    async with bench(database_url, ocpp={"call_timeout_s": 0.2}) as impatient:
+    async with bench(database_url, ocpp={"call_timeout_s": 1.0}) as impatient:
         station = await impatient.connect()
         command = await impatient.send("CS1", "TriggerMessage", TRIGGER)
         assert command["state"] == "timed_out"

@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from sessions.clock import ManualClock
+from storage import device_model_schema as t
+from storage.engine import reading
 from tests.conformance.bench import Bench, bench
 from tests.wire.station import Station
 
 BUILT_IN = 7
+DAY_S = 24 * 3600
 
 
 class Configurable:
@@ -133,6 +139,35 @@ async def test_drift_is_noticed_and_repaired(database_url: str, version: str) ->
         assert made.values[name] == "60"
         assert found[INTERVAL]["status"] == "in_force"
         assert "333" in found[INTERVAL]["detail"]
+
+
+async def test_a_station_that_was_away_is_checked_when_it_is_time_again(database_url: str, version: str) -> None:
+    """It came back without a boot: nothing but the time tells that it is to be looked at."""
+    clock = ManualClock(datetime.now(UTC))
+    async with bench(database_url, clock=clock, ocpp={"configure_stations": True}) as running:
+        async with serving(running, version) as made:
+            made.values = dict(KEYS[version])
+            count = BUILT_IN if version == "ocpp2.0.1" else BUILT_IN + 1
+            await boot(running, made)
+            await checked(running, count)
+            values = made.values
+        await made.station.socket.close()
+        await running.eventually(lambda: running.api("GET", "/stations/CS1"), lambda shown: not shown["connected"])
+        waiting = await next_check(running)
+        await clock.advance(DAY_S + 1)
+        await running.eventually(lambda: next_check(running), lambda due: due != waiting)
+        async with serving(running, version) as back:
+            name = next(iter(KEYS[version]))
+            back.values = values | {name: "333"}
+            await clock.advance(DAY_S + 1)
+            await checked(running, count, lambda by: by[INTERVAL]["drifts"] == 1)
+            assert back.values[name] == "60"
+
+
+async def next_check(running: Bench) -> str:
+    """The key of CS1's regular check."""
+    async with reading(running.app.engine) as connection:
+        return str((await connection.execute(select(t.configuration_checks.c.next_key))).scalar_one())
 
 
 async def test_what_a_station_refuses_is_told(database_url: str, version: str) -> None:

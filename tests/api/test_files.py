@@ -21,7 +21,7 @@ from tests.wire.station import Station
 
 async def log_link(bench: Bench, station: Station) -> tuple[str, str]:
     """An accepted request for a log: (its transfer's id, where to upload it)."""
-    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/logs?wait=8", {}, status=201))
+    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/logs?wait=30", {}, status=201))
     call = await bench.expect(station, "GetLog")
     await station.answer(call, {"status": "Accepted", "filename": "a.log"})
     return (await asked)["transfer_id"], call[3]["log"]["remoteLocation"]
@@ -86,7 +86,7 @@ async def test_a_wrong_link_is_worth_nothing(bench: Bench) -> None:
     transfer_id, url = await log_link(bench, station)
     image = await new_image(bench)
     asked = asyncio.create_task(
-        bench.api("POST", "/stations/CS1/firmware-updates?wait=8", {"image_id": image["image_id"]}, status=201)
+        bench.api("POST", "/stations/CS1/firmware-updates?wait=30", {"image_id": image["image_id"]}, status=201)
     )
     call = await bench.expect(station, "UpdateFirmware")
     await station.answer(call, {"status": "Accepted"})
@@ -169,7 +169,7 @@ async def test_a_firmware_download_in_parts_and_after_its_deletion(bench: Bench)
     station = await bench.connect()
     image = await new_image(bench)
     body = {"image_id": image["image_id"]}
-    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/firmware-updates?wait=8", body, status=201))
+    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/firmware-updates?wait=30", body, status=201))
     call = await bench.expect(station, "UpdateFirmware")
     await station.answer(call, {"status": "Accepted"})
     await asked

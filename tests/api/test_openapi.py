@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
 
 from csms.web.api.api import operations
 from csms.web.api.openapi import document
-from tests.api.server_thread import Served, served
+from tests.api.server_process import Served, served
 from tests.databases import Databases
 
 DOCUMENT = document(operations(), "0")

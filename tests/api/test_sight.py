@@ -101,7 +101,7 @@ async def test_a_live_follower_does_not_hold_up_the_end(databases: Databases) ->
         url = f"http://127.0.0.1:{bench.app.http_port}/api/v1/stations/CS1/messages/stream"
         stream = await bench.http.get(url, headers={"Authorization": f"Bearer {bench.token}"})
         await stream.content.readuntil(b"\n\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await bench.app.stop()
             while await stream.content.readline():
                 pass

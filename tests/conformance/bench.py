@@ -13,16 +13,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import ClientSession
-from ocpp.messages import MessageType, get_validator
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from csms.app import App, running
 from csms.settings import load_settings
 from csms.web.api.access import Role, create_token
-from tests.wire.station import _SILENT, Station, basic
+from sessions.clock import Clock
+from tests.wire.station import _SILENT, OPEN_S, Station, assert_valid_answer, assert_valid_call, basic
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 PASSWORD = "sixteen-characters"
 
 
@@ -48,7 +48,7 @@ class Bench:
             assert answer.status == status, f"{method} {path}: {answer.status}, not {status}: {text}"
             return await answer.json(content_type=None) if text else None
 
-    async def send(self, station_id: str, action: str, payload: dict[str, Any], *, wait: float = 8) -> Any:
+    async def send(self, station_id: str, action: str, payload: dict[str, Any], *, wait: float = 30) -> Any:
         """Send an action through the engineer's door; the command as it ended."""
         return await self.api("POST", f"/stations/{station_id}/commands/{action}?wait={wait}", payload)
 
@@ -69,7 +69,7 @@ class Bench:
         self, station: Station, method: str, path: str, body: Any, action: str, sent: Any, answer: dict[str, Any]
     ) -> Any:
         """Call an operation that sends ``action``, which must arrive as ``sent``; the command as it ended."""
-        asking = self.api(method, f"{path}{'&' if '?' in path else '?'}wait=8", body)
+        asking = self.api(method, f"{path}{'&' if '?' in path else '?'}wait=30", body)
         call, asked = await self._arrival(asking, station, action)
         assert call[3] == sent
         await station.answer(call, answer)
@@ -128,6 +128,7 @@ class Bench:
                 additional_headers={"Authorization": basic(station_id, password)} if password else None,
                 compression=None,
                 max_size=None,
+                open_timeout=OPEN_S,
                 logger=_SILENT,
                 proxy=None,
             )
@@ -142,15 +143,14 @@ class Bench:
         """A station's CALL; the payload of its CALLRESULT, judged by the `ocpp` package's own schema."""
         answer = await station.ask(action, payload)
         assert answer[0] == 3, f"{action} was refused: {answer}"
-        version = station.version.removeprefix("ocpp")
-        get_validator(MessageType.CallResult, action, version).validate(answer[2])
+        assert_valid_answer(station.version, action, answer[2])
         return answer[2]
 
     async def expect(self, station: Station, action: str) -> list[Any]:
         """The system's next CALL, which must be ``action`` and valid."""
         call = await station.next_call()
         assert call[2] == action, f"{call[2]} came instead of {action}: {call[3]}"
-        get_validator(MessageType.Call, action, station.version.removeprefix("ocpp")).validate(call[3])
+        assert_valid_call(station.version, action, call[3])
         return call
 
     async def close(self) -> None:
@@ -174,7 +174,7 @@ def stamp(at: datetime | None = None) -> str:
 
 
 @contextlib.asynccontextmanager
-async def bench(database_url: str, **overrides: Any) -> AsyncIterator[Bench]:
+async def bench(database_url: str, *, clock: Clock | None = None, **overrides: Any) -> AsyncIterator[Bench]:
     """A running system with station CS1 (three EVSEs) and RFID tokens; ``overrides`` are settings, merged in."""
     values: dict[str, Any] = {
         "database_url": database_url,
@@ -199,7 +199,7 @@ async def bench(database_url: str, **overrides: Any) -> AsyncIterator[Bench]:
         values[section] = values.get(section, {}) | value if isinstance(value, dict) else value
     with tempfile.TemporaryDirectory(prefix="tapvolt-files-") as folder:
         values["files"] = {"folder": folder} | values.get("files", {})
-        async with running(load_settings(None, **values)) as app, ClientSession() as http:
+        async with running(load_settings(None, **values), clock=clock) as app, ClientSession() as http:
             _, token = await create_token(app.engine, "test", Role.ADMIN, datetime.now(UTC))
             made = Bench(app, http, token)
             try:

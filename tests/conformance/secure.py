@@ -60,7 +60,7 @@ async def no_handshake(bench: Bench, version: str, profile: int, tls: ssl.SSLCon
 async def rotate(bench: Bench, station: Station, answer: dict[str, Any]) -> tuple[Any, list[Any]]:
     """Have the operator change the station's password; the command as it ended, and the call that arrived."""
     action = "ChangeConfiguration" if station.version == "ocpp1.6" else "SetVariables"
-    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/password?wait=8"))
+    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/password?wait=30"))
     call = await bench.expect(station, action)
     await station.answer(call, answer)
     return await asked, call

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.bench import Bench
+from tests.conformance.bench import Bench, stamp
 
 
 @pytest.mark.parametrize(
@@ -26,19 +26,18 @@ async def test_unlock_connector(bench: Bench, status: str, state: str) -> None:
 async def test_TC_018_1_unlock_connector_with_a_charging_session(bench: Bench) -> None:
     """The station ends the transaction first; the unlock is no substitute for a stop, and the stop is answered."""
     station = await bench.connect(version="ocpp1.6")
-    start = {"connectorId": 1, "idTag": "GOOD", "meterStart": 0, "timestamp": "2026-11-23T12:00:00Z"}
+    start = {"connectorId": 1, "idTag": "GOOD", "meterStart": 0, "timestamp": stamp()}
     transaction_id = (await bench.ask(station, "StartTransaction", start))["transactionId"]
     command = await bench.exchange(station, "UnlockConnector", {"connectorId": 1}, {"status": "Unlocked"})
     assert command["state"] == "accepted"
-    stop = {
-        "transactionId": transaction_id,
-        "meterStop": 10,
-        "timestamp": "2026-11-23T12:01:00Z",
-        "reason": "UnlockCommand",
-    }
+    (session,) = (await bench.api("GET", "/sessions"))["items"]
+    assert session["charging"] == "charging"
+    stop = {"transactionId": transaction_id, "meterStop": 3, "timestamp": stamp(), "reason": "UnlockCommand"}
     assert await bench.ask(station, "StopTransaction", stop) == {}
     finishing = {"connectorId": 1, "errorCode": "NoError", "status": "Finishing"}
     assert await bench.ask(station, "StatusNotification", finishing) == {}
+    (session,) = (await bench.api("GET", "/sessions"))["items"]
+    assert (session["charging"], session["end_reason"], session["energy_wh"]) == ("ended", "Local", 3)
 
 
 async def test_availability_is_kept(bench: Bench) -> None:

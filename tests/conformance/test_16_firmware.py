@@ -14,7 +14,7 @@ from tests.wire.station import Station
 
 async def ask(bench: Bench, station: Station, path: str, body: Any, action: str, answer: Any) -> tuple[Any, Any]:
     """Ask through the API and let the station answer; the transfer, and what the station was asked."""
-    asked = asyncio.create_task(bench.api("POST", f"/stations/CS1/{path}?wait=8", body, status=201))
+    asked = asyncio.create_task(bench.api("POST", f"/stations/CS1/{path}?wait=30", body, status=201))
     call = await bench.expect(station, action)
     await station.answer(call, answer)
     return await asked, call[3]

@@ -87,7 +87,7 @@ async def test_TC_073_a_password_is_not_set_by_hand(bench: Bench) -> None:
 
 async def test_TC_074_update_charge_point_certificate_by_request(bench: Bench) -> None:
     station = await come(bench, V16, 1)
-    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/certificate-renewals?wait=8", {}))
+    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/certificate-renewals?wait=30", {}))
     call = await bench.expect(station, "ExtendedTriggerMessage")
     assert call[3] == {"requestedMessage": "SignChargePointCertificate"}
     await station.answer(call, {"status": "Accepted"})
@@ -124,7 +124,7 @@ async def test_TC_075_install_a_certificate(bench: Bench, case: str, kind: str, 
     """TC_075_1, TC_075_2."""
     station = await come(bench, V16, 1)
     body = {"certificate_type": kind, "certificate": pki().root.pem}
-    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/certificates?wait=8", body))
+    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/certificates?wait=30", body))
     call = await bench.expect(station, "InstallCertificate")
     assert call[3] == {"certificateType": its_word, "certificate": pki().root.pem}
     await station.answer(call, {"status": "Accepted"})
@@ -181,7 +181,7 @@ async def test_TC_077_invalid_charge_point_certificate(bench: Bench) -> None:
 async def test_TC_078_invalid_central_system_certificate(bench: Bench) -> None:
     station = await come(bench, V16, 1)
     body = {"certificate_type": "CSMSRootCertificate", "certificate": pki().root.pem}
-    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/certificates?wait=8", body))
+    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/certificates?wait=30", body))
     await station.answer(await bench.expect(station, "InstallCertificate"), {"status": "Rejected"})
     assert (await asked)["state"] == "refused"
     assert not (await bench.api("GET", "/stations/CS1/certificates"))["items"]

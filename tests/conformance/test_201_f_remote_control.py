@@ -7,19 +7,8 @@ from typing import Any
 import pytest
 
 from tests.conformance.bench import Bench, stamp
+from tests.conformance.charge_201 import ACCEPTED, TOKEN, Charge
 from tests.wire.station import Station
-
-TOKEN = {"idToken": "GOOD", "type": "ISO14443"}
-
-
-def event(kind: str, seq_no: int, trigger: str, info: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {
-        "eventType": kind,
-        "timestamp": stamp(),
-        "triggerReason": trigger,
-        "seqNo": seq_no,
-        "transactionInfo": {"transactionId": "tx-1"} | info,
-    } | more
 
 
 async def remote_start(bench: Bench, station: Station, answer: dict[str, Any], **more: Any) -> Any:
@@ -32,22 +21,18 @@ async def evse_status(bench: Bench) -> str:
     return next(str(e["status"]) for e in evses if e["evse_id"] == 1)
 
 
-async def notify(bench: Bench, station: Station, status: str) -> None:
-    payload = {"timestamp": stamp(), "connectorStatus": status, "evseId": 1, "connectorId": 1}
-    assert await bench.ask(station, "StatusNotification", payload) == {}
-
-
 async def test_TC_F_01_remote_start_cable_plugged_in_first(bench: Bench) -> None:
     station = await bench.connect()
-    await notify(bench, station, "Occupied")
-    started = event("Started", 0, "CablePluggedIn", {"chargingState": "EVConnected"}, evse={"id": 1, "connectorId": 1})
-    assert "idTokenInfo" not in await bench.ask(station, "TransactionEvent", started)
-    command = await remote_start(bench, station, {"status": "Accepted", "transactionId": "tx-1"})
+    charge = Charge(bench, station)
+    await charge.status("Occupied")
+    assert "idTokenInfo" not in await charge.tell("Started", "CablePluggedIn", state="EVConnected", wh=1000)
+    assert await charge.sessions() == []
+    command = await remote_start(bench, station, ACCEPTED | {"transactionId": "tx-1"})
     assert command["response"]["transactionId"] == "tx-1"
-    updated = event("Updated", 1, "RemoteStart", {"remoteStartId": 77}, idToken=TOKEN, evse={"id": 1, "connectorId": 1})
-    assert (await bench.ask(station, "TransactionEvent", updated))["idTokenInfo"]["status"] == "Accepted"
-    charging = event("Updated", 2, "ChargingStateChanged", {"chargingState": "Charging"})
-    await bench.ask(station, "TransactionEvent", charging)
+    assert (await charge.tell("Updated", "RemoteStart", remote=77, token=True))["idTokenInfo"] == ACCEPTED
+    await charge.tell("Updated", "ChargingStateChanged", state="Charging", wh=1002)
+    session = await charge.session()
+    assert (session["charging"], session["energy_wh"], session["id_token"]) == ("charging", 2, "GOOD")
 
 
 @pytest.mark.parametrize(
@@ -59,28 +44,43 @@ async def test_TC_F_01_remote_start_cable_plugged_in_first(bench: Bench) -> None
 )
 async def test_remote_start_first(bench: Bench, authorize: bool) -> None:
     station = await bench.connect()
-    await notify(bench, station, "Available")
-    assert (await remote_start(bench, station, {"status": "Accepted"}))["state"] == "accepted"
+    charge = Charge(bench, station)
+    await charge.status("Available")
+    assert (await remote_start(bench, station, ACCEPTED))["state"] == "accepted"
+    assert await charge.sessions() == []  # it has promised, and not begun
     if authorize:
-        answer = await bench.ask(station, "Authorize", {"idToken": TOKEN})
-        assert answer["idTokenInfo"]["status"] == "Accepted"
-    started = event("Started", 0, "RemoteStart", {"remoteStartId": 77}, idToken=TOKEN, evse={"id": 1, "connectorId": 1})
-    assert (await bench.ask(station, "TransactionEvent", started))["idTokenInfo"]["status"] == "Accepted"
-    await notify(bench, station, "Occupied")
-    plugged = event("Updated", 1, "CablePluggedIn", {"chargingState": "EVConnected"})
-    await bench.ask(station, "TransactionEvent", plugged)
+        assert await charge.authorize() == "Accepted"
+    assert (await charge.tell("Started", "RemoteStart", remote=77, token=True))["idTokenInfo"] == ACCEPTED
+    await charge.status("Occupied")
+    await charge.tell("Updated", "CablePluggedIn", state="EVConnected", wh=500)
     assert await evse_status(bench) == "Occupied"
+    await charge.tell("Updated", "ChargingStateChanged", state="Charging", wh=500)
+    assert (await charge.session())["charging"] == "charging"
+    await charge.tell("Ended", "EVCommunicationLost", reason="EVDisconnected", wh=503)
+    await charge.ends(energy_wh=3, end_reason="EVDisconnected")
 
 
 async def test_TC_F_04_remote_start_first_cable_plugin_timeout(bench: Bench) -> None:
     station = await bench.connect()
-    await remote_start(bench, station, {"status": "Accepted"})
-    started = event("Started", 0, "RemoteStart", {"remoteStartId": 77}, idToken=TOKEN, evse={"id": 1, "connectorId": 1})
-    await bench.ask(station, "TransactionEvent", started)
-    ended = event("Ended", 1, "EVConnectTimeout", {"stoppedReason": "Timeout"})
-    await bench.ask(station, "TransactionEvent", ended)
-    await notify(bench, station, "Available")
+    charge = Charge(bench, station)
+    await remote_start(bench, station, ACCEPTED)
+    await charge.tell("Started", "RemoteStart", remote=77, token=True)
+    assert (await charge.tell("Ended", "EVConnectTimeout", reason="Timeout"))["totalCost"] == 0
+    await charge.status("Available")
     assert await evse_status(bench) == "Available"
+    session = await charge.session()
+    assert (session["charging"], session["energy_wh"], session["end_reason"]) == ("ended", 0, "Timeout")
+    assert (session["cost_minor"], session["flags"]) == (0, ["no-start-register"])  # it told no register at all
+
+
+@pytest.mark.parametrize("answer", [{"status": "Rejected"}, {"status": "Accepted", "transactionId": "t" * 37}])
+async def test_a_remote_start_that_comes_to_nothing_begins_nothing(bench: Bench, answer: dict[str, Any]) -> None:
+    station = await bench.connect()
+    command = await remote_start(bench, station, answer)
+    assert command["state"] == ("refused" if answer["status"] == "Rejected" else "accepted")
+    assert (await bench.api("GET", "/sessions"))["items"] == []
+    for wrong in ({"remoteStartId": 77}, {"idToken": TOKEN, "remoteStartId": "77"}, {"idToken": "GOOD"}):
+        await bench.api("POST", "/stations/CS1/commands/RequestStartTransaction", wrong, status=422)
 
 
 async def test_TC_F_06_remote_unlock_connector(bench: Bench) -> None:
@@ -134,6 +134,11 @@ async def test_trigger_message(bench: Bench, case: str) -> None:
         await bench.ask(station, action, payload)
         if action == "StatusNotification":
             assert await evse_status(bench) == payload["connectorStatus"]
+    if what == "MeterValues":
+        shown = (await bench.api("GET", "/stations/CS1/registers"))["items"]
+        assert [(r["evse_id"], r["register_wh"], r["context"]) for r in shown] == [
+            (payload["evseId"], "1.5", "Trigger") for _, payload in messages
+        ]
     assert (await bench.api("GET", "/findings"))["items"] == []
 
 
@@ -146,22 +151,16 @@ async def test_trigger_message(bench: Bench, case: str) -> None:
 )
 async def test_trigger_transaction_event(bench: Bench, where: dict[str, Any], evses: tuple[int, ...]) -> None:
     station = await bench.connect()
-    for n in evses:
-        started = event(
-            "Started",
-            0,
-            "Authorized",
-            {"transactionId": f"tx-{n}", "chargingState": "Charging"},
-            idToken={"idToken": f"GOOD{n if n > 1 else ''}", "type": "ISO14443"},
-            evse={"id": n, "connectorId": 1},
-        )
-        await bench.ask(station, "TransactionEvent", started)
+    charges = [Charge(bench, station, f"tx-{n}", n) for n in evses]
+    for charge, id_token in zip(charges, ("GOOD", "GOOD2"), strict=False):
+        await charge.started(1000, idToken=TOKEN | {"idToken": id_token})
     await bench.exchange(
         station, "TriggerMessage", {"requestedMessage": "TransactionEvent"} | where, {"status": "Accepted"}
     )
-    for n in evses:
-        triggered = event("Updated", 1, "Trigger", {"transactionId": f"tx-{n}", "chargingState": "Charging"}, **METER)
-        await bench.ask(station, "TransactionEvent", triggered)
+    for n, charge in enumerate(charges, 1):
+        await charge.tell("Updated", "Trigger", state="Charging", wh=1000 + n, context="Trigger")
+        session = await charge.session()
+        assert (session["charging"], session["energy_wh"]) == ("charging", n)
 
 
 async def test_TC_F_27_trigger_message_not_implemented(bench: Bench) -> None:

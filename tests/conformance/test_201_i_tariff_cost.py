@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from tests.conformance.bench import Bench
+from tests.conformance.charge_201 import Charge
 from tests.conformance.test_201_k_smart_charging import begin, update
 from tests.wire.station import Station
 
@@ -68,24 +67,11 @@ async def test_a_station_that_refuses_is_not_told_again_until_it_says_so(bench: 
 async def test_TC_I_02_final_cost(bench: Bench) -> None:
     """In the answer to the end; 0.00 is free, and said."""
     station = await bench.connect()
-    await begin(bench, station)
-    assert await update(bench, station, "Ended", 1, "EVDeparted") == {"totalCost": 0.0}
-    await begin(bench, station, "tx-2")
-    register: dict[str, Any] = {"measurand": "Energy.Active.Import.Register", "context": "Transaction.Begin"}
-    meter = [
-        {"timestamp": "2026-11-23T10:00:00Z", "sampledValue": [register | {"value": 0}]},
-        {
-            "timestamp": "2026-11-23T11:00:00Z",
-            "sampledValue": [register | {"value": 2500, "context": "Transaction.End"}],
-        },
-    ]
-    ended = {
-        "eventType": "Ended",
-        "timestamp": "2026-11-23T11:00:00Z",
-        "triggerReason": "EVDeparted",
-        "seqNo": 1,
-        "transactionInfo": {"transactionId": "tx-2"},
-        "meterValue": meter,
-    }
-    answer = await bench.ask(station, "TransactionEvent", ended)
-    assert answer["totalCost"] >= 0
+    free = Charge(bench, station)
+    await free.started(1000)
+    assert await free.tell("Ended", "EVDeparted", wh=1000) == {"totalCost": 0.0}
+    await free.ends(cost_minor=0, cost_final=True)
+    paid = Charge(bench, station, "tx-2")
+    await paid.started(1000)
+    assert await paid.tell("Ended", "EVDeparted", wh=1004) == {"totalCost": 0.04}
+    await paid.ends(cost_minor=4, cost_final=True)

@@ -49,7 +49,7 @@ async def test_TC_L_01_secure_update_is_installed(bench: Bench) -> None:
     station = await bench.connect()
     image = await new_image(bench, signed=True)
     body = {"image_id": image["image_id"], "retries": 2, "retry_interval_s": 30}
-    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/firmware-updates?wait=8", body, status=201))
+    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/firmware-updates?wait=30", body, status=201))
     call = await bench.expect(station, "UpdateFirmware")
     firmware = call[3]["firmware"]
     assert (firmware["signature"], firmware["signingCertificate"]) == ("c2lnbmVk", image["signing_certificate"])
@@ -72,7 +72,7 @@ async def test_TC_L_02_install_scheduled(bench: Bench) -> None:
     later = datetime.now(UTC) + timedelta(minutes=2)
     image = await new_image(bench, signed=True)
     body = {"image_id": image["image_id"], "install_at": stamp(later)}
-    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/firmware-updates?wait=8", body, status=201))
+    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/firmware-updates?wait=30", body, status=201))
     call = await bench.expect(station, "UpdateFirmware")
     assert call[3]["firmware"]["installDateTime"] == stamp(later)
     await station.answer(call, {"status": "Accepted"})
@@ -168,7 +168,7 @@ async def publish(bench: Bench, station: Station) -> tuple[Any, dict[str, Any]]:
     """An accepted publication of an image of ours; the transfer, and what the station was asked."""
     image = await new_image(bench)
     body = {"image_id": image["image_id"]}
-    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/firmware-publications?wait=8", body, status=201))
+    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/firmware-publications?wait=30", body, status=201))
     call = await bench.expect(station, "PublishFirmware")
     assert call[3]["checksum"] == hashlib.md5(IMAGE, usedforsecurity=False).hexdigest()
     await station.answer(call, {"status": "Accepted"})
@@ -280,5 +280,5 @@ async def test_a_station_that_is_not_there(bench: Bench) -> None:
     station = await bench.connect()
     await station.socket.close()
     await bench.eventually(lambda: bench.api("GET", "/stations/CS1"), lambda s: not s["connected"])
-    made = await bench.api("POST", "/stations/CS1/firmware-updates?wait=8", {"location": LOCATION}, status=201)
+    made = await bench.api("POST", "/stations/CS1/firmware-updates?wait=30", {"location": LOCATION}, status=201)
     assert made["state"] == "offline"

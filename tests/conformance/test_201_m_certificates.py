@@ -33,7 +33,7 @@ async def with_all_doors(databases: Databases) -> AsyncIterator[Bench]:
 async def install(bench: Bench, station: Station, kind: str, pair: Pair, answer: dict[str, Any]) -> Any:
     """Have the operator install a root; the command as it ended."""
     body = {"certificate_type": kind, "certificate": pair.pem}
-    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/certificates?wait=8", body))
+    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/certificates?wait=30", body))
     call = await bench.expect(station, "InstallCertificate")
     assert call[3] == {"certificateType": kind, "certificate": pair.pem}
     await station.answer(call, answer)

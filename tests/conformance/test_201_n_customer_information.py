@@ -25,7 +25,7 @@ BY_CERTIFICATE = {
 
 async def ask(bench: Bench, station: Station, body: dict[str, Any], status: str = "Accepted") -> dict[str, Any]:
     """Ask through the API and let the station answer; what it was asked."""
-    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/customer-information?wait=8", body))
+    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/customer-information?wait=30", body))
     call = await bench.expect(station, "CustomerInformation")
     await station.answer(call, {"status": status})
     assert (await asked)["state"] == ("accepted" if status == "Accepted" else "refused")

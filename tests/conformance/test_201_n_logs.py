@@ -14,7 +14,7 @@ from tests.wire.station import Station
 
 async def ask(bench: Bench, station: Station, body: dict[str, Any], answer: dict[str, Any]) -> tuple[Any, Any]:
     """Ask for a log through the API and let the station answer; the transfer, and what the station was asked."""
-    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/logs?wait=8", body, status=201))
+    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/logs?wait=30", body, status=201))
     call = await bench.expect(station, "GetLog")
     await station.answer(call, answer)
     return await asked, call[3]

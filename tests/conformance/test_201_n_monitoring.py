@@ -59,7 +59,7 @@ async def report(
 
 async def ask_report(bench: Bench, station: Station, body: dict[str, Any], status: str = "Accepted") -> dict[str, Any]:
     """Ask for a report through the API; what the station was asked."""
-    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/monitoring-reports?wait=8", body))
+    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/monitoring-reports?wait=30", body))
     call = await bench.expect(station, "GetMonitoringReport")
     await station.answer(call, {"status": status})
     assert (await asked)["state"] == ("accepted" if status == "Accepted" else "refused")
@@ -175,7 +175,7 @@ async def test_TC_N_08_set_one_monitor(bench: Bench) -> None:
             | {"value": 1, "severity": 4, "only_in_transaction": True}
         ]
     }
-    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/monitors?wait=8", body))
+    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/monitors?wait=30", body))
     call = await bench.expect(station, "SetVariableMonitoring")
     (data,) = call[3]["setMonitoringData"]
     assert data == {"value": 1, "type": "Delta", "severity": 4, "transaction": True, **EVSE_STATE}
@@ -237,7 +237,7 @@ async def test_TC_N_18_clear_more_monitors_than_fit_one_message(bench: Bench) ->
     await bench.exchange(station, "GetVariables", {"getVariableData": [limit]}, {"getVariableResult": [told]})
     await report(bench, station, 77, [reported(POWER, 1, 2, 3, 4, 5, 6)])
     body = {"monitor_ids": [5, 4, 3, 2, 1]}
-    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/monitors/clear?wait=8", body))
+    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/monitors/clear?wait=30", body))
     cleared: list[int] = []
     for _ in range(3):
         call = await bench.expect(station, "ClearVariableMonitoring")

@@ -57,7 +57,7 @@ async def test_TC_O_02_get_all_display_messages(bench: Bench) -> None:
 async def test_TC_O_03_get_all_display_messages_none_configured(bench: Bench) -> None:
     station = await bench.connect()
     await set_message(bench, station, info(1))
-    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/display-messages/refresh?wait=8"))
+    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/display-messages/refresh?wait=30"))
     call = await bench.expect(station, "GetDisplayMessages")
     assert set(call[3]) == {"requestId"}
     await station.answer(call, {"status": "Unknown"})
@@ -69,7 +69,7 @@ async def test_TC_O_04_clear_display_message(bench: Bench) -> None:
     station = await bench.connect()
     await set_message(bench, station, info(1))
     await set_message(bench, station, info(2))
-    asked = asyncio.create_task(bench.api("DELETE", "/stations/CS1/display-messages/1?wait=8"))
+    asked = asyncio.create_task(bench.api("DELETE", "/stations/CS1/display-messages/1?wait=30"))
     call = await bench.expect(station, "ClearDisplayMessage")
     assert call[3] == {"id": 1}
     await station.answer(call, {"status": "Accepted"})

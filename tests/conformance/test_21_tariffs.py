@@ -13,7 +13,7 @@ from tests.wire.station import Station
 
 async def sent(bench: Bench, station: Station, path: str, body: Any, action: str, answer: Any) -> tuple[Any, Any]:
     """An operation that sends a call: (the request that arrived, the command as it ended)."""
-    url = f"/stations/{station.station_id}/tariffs/{path}?wait=8"
+    url = f"/stations/{station.station_id}/tariffs/{path}?wait=30"
     asked = asyncio.create_task(bench.api("POST", url, body))
     call = await bench.expect(station, action)
     await station.answer(call, answer)

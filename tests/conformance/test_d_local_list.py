@@ -202,7 +202,7 @@ async def test_a_wrong_wish_is_refused(bench: Bench, wish: dict[str, Any]) -> No
 
 
 async def sync(bench: Bench, station: Station, status: str) -> Any:
-    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/local-list/sync?wait=8"))
+    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/local-list/sync?wait=30"))
     call = await bench.expect(station, "SendLocalList")
     await station.answer(call, {"status": status})
     await asked

@@ -18,7 +18,7 @@ SOON = datetime.now(UTC) + timedelta(hours=1)
 async def reserve(bench: Bench, station: Station, status: str = "Accepted", **wanted: Any) -> tuple[Any, Any]:
     """Reserve over the API; (what the station was sent, the command as it ended)."""
     body = {"id_token": "GOOD", "expires_at": SOON.isoformat()} | wanted
-    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/reservations?wait=8", body))
+    asked = asyncio.create_task(bench.api("POST", "/stations/CS1/reservations?wait=30", body))
     call = await bench.expect(station, "ReserveNow")
     await station.answer(call, {"status": status})
     return call[3], await asked
@@ -118,7 +118,7 @@ async def test_cancel_a_reservation(bench: Bench, version: str, status: str, sta
     station = await bench.connect(version=version)
     sent, _ = await reserve(bench, station, evse_id=1)
     number = sent["reservationId" if version == V16 else "id"]
-    asked = asyncio.create_task(bench.api("DELETE", f"/stations/CS1/reservations/{number}?wait=8"))
+    asked = asyncio.create_task(bench.api("DELETE", f"/stations/CS1/reservations/{number}?wait=30"))
     call = await bench.expect(station, "CancelReservation")
     assert call[3] == {"reservationId": number}
     await station.answer(call, {"status": status})

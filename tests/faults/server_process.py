@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import multiprocessing
 import multiprocessing.process
 import signal
 import socket
 from typing import Any
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["csms.app", "csms.settings", "tests.faults.server_process"])
+from tests.forking import FORKING
 
 
 def free_port() -> int:
@@ -47,7 +45,7 @@ class ServerProcess:
 
     def start(self, failpoint: str = "", log_path: str = "") -> None:
         """Fork a server."""
-        process = _CONTEXT.Process(target=_serve, args=(self._settings, failpoint, log_path), daemon=True)
+        process = FORKING.Process(target=_serve, args=(self._settings, failpoint, log_path), daemon=True)
         process.start()
         self._process = process
 

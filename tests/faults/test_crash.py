@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from billing.payment import RESOLVED
 from billing.receipt import SalesDocument
@@ -76,9 +76,12 @@ async def until(true: Callable[[], Any], what: str, patience_s: float = PATIENCE
 class Act:
     """One paid session, with a server that may die at any point of it."""
 
+    more: ClassVar[dict[str, Any]] = {}  # settings
+
     def __init__(self, database_url: str, version: str) -> None:
         self.database_url = database_url
         self.version = version
+        self.made: dict[str, Any] = {}
 
     async def play(self, failpoint: str = "", log_path: str = "") -> bool:
         """Play it to the end and check the outcome; return whether the server died on the way."""
@@ -87,7 +90,7 @@ class Act:
         config = TerminalCloudConfig(api_key="crash-key", clock=clock.copy())
         async with TerminalCloud(config) as cloud:
             cloud.add_terminal(SERIAL, "P66")
-            made = settings(self.database_url, cloud.base_url, anchor)
+            self.made = made = settings(self.database_url, cloud.base_url, anchor) | self.more
             server = ServerProcess(made)
             station_config = StationConfig(
                 identity="CP",
@@ -99,13 +102,14 @@ class Act:
                 reconnect_first_s=0.05,
                 reconnect_most_s=0.2,
                 call_timeout_s=2.0,
+                settings={"ev_connection_timeout_s": "900"},  # by its own default it waits a fifth of a second
             )
             server.start(failpoint, log_path)
             watch = asyncio.create_task(self._restart_once(server))
             try:
                 async with Station(station_config) as station:
                     await self._drive(cloud, station)
-                    await self._settled(cloud)
+                    await self._settled(cloud, clock)
                     await self._check(cloud, station)
             finally:
                 watch.cancel()
@@ -146,7 +150,7 @@ class Act:
     def _rearmed(cloud: TerminalCloud) -> bool:
         return cloud.terminal(SERIAL).state == "READING"
 
-    async def _settled(self, cloud: TerminalCloud) -> None:
+    async def _settled(self, cloud: TerminalCloud, clock: SimClock) -> None:
         await until(
             lambda: all(p.state != "AUTHORIZED" for p in cloud.sessions(SERIAL)), "no hold is open at the cloud"
         )
@@ -154,7 +158,7 @@ class Act:
         give_up = time.monotonic() + PATIENCE_S
         try:
             while True:
-                stuck = await _stuck(engine)
+                stuck = await _stuck(engine, clock.now())
                 if not stuck:
                     return
                 assert time.monotonic() < give_up, f"stuck: {stuck}"
@@ -198,8 +202,12 @@ def _check_money(session: Session, history: list[str], delivered_wh: int, receip
         assert int(sums.get("acquirer", 0)) == 0
 
 
-async def _stuck(engine: Any) -> list[str]:
-    """What is not finished: open sessions, and commands that are not done."""
+async def _stuck(engine: Any, now: datetime) -> list[str]:
+    """What is not finished: open sessions, and commands that are not done, though a session's or due.
+
+    What is left is the station's next regular check: one always stands in the future.
+    """
+    o = t.outbox.c
     async with reading(engine) as connection:
         rows = await connection.execute(
             select(t.sessions.c.session_id, t.sessions.c.charging, t.sessions.c.payment).where(t.sessions.c.open)
@@ -207,7 +215,8 @@ async def _stuck(engine: Any) -> list[str]:
         stuck = [f"{row.session_id} {row.charging}/{row.payment}" for row in rows]
         unresolved = select(t.sessions.c.session_id).where(t.sessions.c.payment.not_in([p.value for p in RESOLVED]))
         stuck += [f"unresolved {row.session_id}" for row in await connection.execute(unresolved)]
-        waiting = await connection.execute(select(t.outbox.c.command_key).where(t.outbox.c.done_at.is_(None)))
+        late = or_(o.session_id.is_not(None), o.due_at <= now)
+        waiting = await connection.execute(select(o.command_key).where(o.done_at.is_(None), late))
         return stuck + [row.command_key for row in waiting]
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,8 +19,8 @@ from aiohttp import ClientSession
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bridge.payter_wire import PayterWire
 from csms.terminals.checklist import Origin, Processor
+from csms.terminals.processors import Credentials, Requirement, seal
 from csms.web.api.access import Role, create_token
 from simulators.station import Station, StationConfig
 from simulators.terminal_cloud import TerminalCloud, TerminalCloudConfig
@@ -33,6 +34,10 @@ OTHER = "own_000000000002"
 ACCOUNT = "acc_000000000001"
 SERIAL = "N1"
 PASSWORD = "onboarding-station-password"
+OWN_PROCESSORS: dict[str, Any] = {
+    "processors": {"loopback": True},
+    "vault": {"keys": ["QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="]},
+}
 PATHS = tuple((origin, processor) for origin in Origin for processor in Processor)
 DETAILS = {
     "inventory": {"location": "By the entrance", "authorised personnel": "Kari Nordmann"},
@@ -65,7 +70,6 @@ class Rig:
     owner: str
     stranger: str
     station: Station | None = None
-    transferred: bool = True
 
     async def api(
         self, method: str, path: str, body: Any = None, *, status: int = 200, token: str = "", raw: bytes | None = None
@@ -73,7 +77,7 @@ class Rig:
         """Call the API; the JSON of its answer."""
         headers = {"Authorization": f"Bearer {token or self.owner}"}
         url = f"http://127.0.0.1:{self.on.app.http_port}/api/v1{path}"
-        sent: dict[str, Any] = {"json": body} if raw is None else {"data": raw}
+        sent: dict[str, Any] = {"json": body} if raw is None else {"data": io.BytesIO(raw)}
         async with self.http.request(method, url, headers=headers, **sent) as answer:
             content = await answer.read()
             assert answer.status == status, f"{method} {path}: {answer.status}, not {status}: {content[:2000]!r}"
@@ -162,44 +166,34 @@ async def onboarding(
     """A stored terminal N1 for EVSE CP/2, licensed and transferred; its station is connected unless told otherwise."""
     own = processor is Processor.OWN
     async with (
-        stage(database_url, families=("P66",), password=PASSWORD, **settings) as on,
+        stage(database_url, families=("P66",), password=PASSWORD, **(OWN_PROCESSORS | settings)) as on,
         TerminalCloud(TerminalCloudConfig(api_key="owner-key")) as second,
         ClientSession() as http,
     ):
         app = on.app
         at = second if own else on.cloud
         at.add_terminal(SERIAL, "Apollo")
-        assert app.bridge is not None
-        options = app.bridge._options
-        wire = PayterWire(replace(options, base_url=second.base_url, api_key="owner-key"))
-        wires = {"": app.bridge._wire, ACCOUNT: wire}
-        app.bridge.verification._wire_for = wires.get  # the seam that accounts are plugged into
         async with writing(app.engine) as connection:
-            await _furnish(connection, own)
+            await _furnish(
+                connection, own, seal(app.processors.vault, ACCOUNT, Credentials(api_key="owner-key")), second
+            )
         now = datetime.now(UTC)
         _, admin = await create_token(app.engine, "Admin", Role.ADMIN, now)
         _, owner = await create_token(app.engine, "Eier", Role.OPERATOR, now, owner_id=OWNER)
         _, stranger = await create_token(app.engine, "Nabo", Role.OPERATOR, now, owner_id=OTHER)
         rig = Rig(on, at, http, admin, owner, stranger)
 
-        async def untransferred(connection: AsyncConnection, serial: str, account_id: str) -> str | None:
-            return None if rig.transferred else "TT number TT-1 is not confirmed by the provider."
-
-        app.api.seams.untransferred = untransferred
-        try:
-            async with contextlib.AsyncExitStack() as stack:
-                if connect:
-                    config = StationConfig(
-                        identity="CP", url=app.ocpp_url, evses=2, password=PASSWORD, boot_s=0.1, reconnect_first_s=0.05
-                    )
-                    rig.station = await stack.enter_async_context(Station(config))
-                    await asyncio.wait_for(rig.station.booted.wait(), PATIENCE_S)
-                yield rig
-        finally:
-            await wire.close()
+        async with contextlib.AsyncExitStack() as stack:
+            if connect:
+                config = StationConfig(
+                    identity="CP", url=app.ocpp_url, evses=2, password=PASSWORD, boot_s=0.1, reconnect_first_s=0.05
+                )
+                rig.station = await stack.enter_async_context(Station(config))
+                await asyncio.wait_for(rig.station.booted.wait(), PATIENCE_S)
+            yield rig
 
 
-async def _furnish(connection: AsyncConnection, own: bool) -> None:
+async def _furnish(connection: AsyncConnection, own: bool, credentials: str, second: TerminalCloud) -> None:
     now = datetime.now(UTC)
     await connection.execute(owner_schema.owners.insert(), [owner_row(OWNER), owner_row(OTHER)])
     await connection.execute(update(t.stations).where(t.stations.c.station_id == "CP").values(owner_id=OWNER))
@@ -207,17 +201,28 @@ async def _furnish(connection: AsyncConnection, own: bool) -> None:
         "account_id": ACCOUNT,
         "owner_id": OWNER,
         "name": "Eiers",
-        "base_url": "https://cps.mypayter.com/",
+        "base_url": second.base_url,
         "domain": "eier",
         "merchant_id": "1",
         "acquirer": "Bank",
-        "credentials": "",
-        "requirements": orjson.dumps(
-            {"agreement": {"by": "x"}, "acquiring": {"by": "x"}, "routing": {"by": "x"}}
-        ).decode(),
+        "data_url": "",
+        "credentials": credentials,
         "created_at": now,
     }
     await connection.execute(owner_schema.processor_accounts.insert().values(account))
+    met = {
+        "account_id": ACCOUNT,
+        "met": True,
+        "reference": "A-1",
+        "detail": "",
+        "confirmed_by": "x",
+        "confirmed_at": now,
+    }
+    confirmed = [
+        met | {"requirement": each.value, "serial": SERIAL if each is Requirement.ROUTING else ""}
+        for each in Requirement
+    ]
+    await connection.execute(owner_schema.processor_requirements.insert(), confirmed)
     terminal = {
         "serial": SERIAL,
         "family": "Apollo",
@@ -225,6 +230,7 @@ async def _furnish(connection: AsyncConnection, own: bool) -> None:
         "language": "nb",
         "owner_id": OWNER,
         "account_id": ACCOUNT if own else "",
+        "domain": "eier" if own else "platform",
         "inventory_state": "stored",
         "licence_exempt": False,
         "activated_at": now,

@@ -23,7 +23,7 @@ from simulators.terminal_cloud import TerminalCloud, TerminalCloudConfig
 from storage import schema as t
 from storage.engine import reading
 
-PATIENCE_S = 20.0
+PATIENCE_S = 40.0
 
 
 @dataclass(slots=True)

@@ -9,12 +9,12 @@ from itertools import count
 from typing import Any
 
 import orjson
-from ocpp.messages import MessageType, get_validator
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from csms.ocpp.dialect import stamp
 from tests.journeys.stage import PATIENCE_S, Stage
+from tests.wire.station import assert_valid_answer, assert_valid_call
 
 REGISTER = "Energy.Active.Import.Register"
 
@@ -37,7 +37,7 @@ class Station21:
             if frame[0] != 2:
                 self._answers.pop(frame[1]).set_result(frame)
                 continue
-            get_validator(MessageType.Call, frame[2], "2.1").validate(frame[3])
+            assert_valid_call("2.1", frame[2], frame[3])
             if frame[2] == "GetVariables":
                 results = [
                     {"attributeStatus": "UnknownVariable", "component": one["component"], "variable": one["variable"]}
@@ -55,13 +55,13 @@ class Station21:
 
     async def ask(self, action: str, payload: dict[str, Any]) -> Any:
         """A CALL; the payload of its CALLRESULT."""
-        get_validator(MessageType.Call, action, "2.1").validate(payload)
+        assert_valid_call("2.1", action, payload)
         message_id = str(next(self._ids))
         answer = self._answers[message_id] = asyncio.get_running_loop().create_future()
         await self._socket.send(orjson.dumps([2, message_id, action, payload]).decode())
         frame = await asyncio.wait_for(answer, PATIENCE_S)
         assert frame[0] == 3, frame
-        get_validator(MessageType.CallResult, action, "2.1").validate(frame[2])
+        assert_valid_answer("2.1", action, frame[2])
         return frame[2]
 
     async def expect(self, action: str) -> list[Any]:

@@ -55,7 +55,7 @@ async def playing(
             clock=SimClock(speed, anchor),
             quirks=quirks or Quirks(),
             reconnect_first_s=0.05,
-            **(station or {}),
+            **({"settings": {"ev_connection_timeout_s": str(patient["connection_timeout_s"])}} | (station or {})),
         )
         async with Station(config) as simulated:
             await asyncio.wait_for(simulated.booted.wait(), PATIENCE_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,26 @@ def test_upgrade_then_list(tmp_path: Path) -> None:
     unknown = tapvolt(tmp_path, "station", "approve", "X")
     assert unknown.returncode == 1
     assert "no station 'X' is known" in unknown.stderr
+
+
+def test_a_token_may_be_an_owners_users(tmp_path: Path) -> None:
+    tapvolt(tmp_path, "db", "upgrade")
+    refused = tapvolt(tmp_path, "token", "create", "Kari", "--owner", "own_0123456789ab")
+    assert refused.returncode == 1
+    assert "There is no owner of this id" in refused.stderr
+    with sqlite3.connect(tmp_path / "var/tapvolt.sqlite3") as database:
+        database.execute(
+            "INSERT INTO owners (owner_id, legal_name, organisation_number, vat_number, address, country, currency,"
+            " language, time_zone, contacts, terms, created_at) VALUES ('own_0123456789ab', 'Nordhavn AS', '923609016',"
+            " '', '[]', 'NO', 'NOK', 'nb', 'Europe/Oslo', '[]', '{}', '2026-01-01 00:00:00.000000')"
+        )
+    database.close()
+    made = tapvolt(tmp_path, "token", "create", "Kari", "--owner", "own_0123456789ab", "--role", "operator")
+    assert "role operator, of own_0123456789ab" in made.stdout
+    listed = tapvolt(tmp_path, "token", "list").stdout.splitlines()
+    assert [line.split()[3:] for line in listed] == [["own_0123456789ab", "Kari"]]
+    admin = tapvolt(tmp_path, "token", "create", "Kari", "--owner", "own_0123456789ab", "--role", "admin")
+    assert (admin.returncode, "operator at most" in admin.stderr) == (1, True)
 
 
 def test_config_show_masks_secrets(tmp_path: Path) -> None:

@@ -68,13 +68,13 @@ async def cloud_fails(rig: Rig, case_id: int) -> None:
 
 async def nothing_listens(rig: Rig, case_id: int) -> None:
     assert rig.on.app.bridge is not None
-    rig.on.app.bridge.probe._base = "http://127.0.0.1:1"
+    rig.on.app.bridge.callback_probe._base = "http://127.0.0.1:1"
     await rig.check(case_id)
 
 
 async def another_site_answers(rig: Rig, case_id: int) -> None:
     assert rig.on.app.bridge is not None
-    rig.on.app.bridge.probe._base = rig.at.base_url.rstrip("/")
+    rig.on.app.bridge.callback_probe._base = rig.at.base_url.rstrip("/")
     await rig.check(case_id)
 
 
@@ -112,13 +112,13 @@ async def euro_terminal(rig: Rig, case_id: int) -> None:
 
 
 async def not_moved(rig: Rig, case_id: int) -> None:
-    rig.transferred = False
+    await rig.set_terminal(domain="elsewhere")
     await rig.check(case_id)
 
 
 async def no_routing(rig: Rig, case_id: int) -> None:
-    confirmed = '{"agreement": {"by": "x"}, "acquiring": {"by": "x"}}'
-    await rig.write(update(owner_schema.processor_accounts).values(requirements=confirmed))
+    routing = owner_schema.processor_requirements.c.requirement == "routing"
+    await rig.write(update(owner_schema.processor_requirements).where(routing).values(met=False))
     await rig.check(case_id)
 
 
@@ -148,9 +148,9 @@ FAILURES = [
     Failure("prices", ("is sold in NOK", "takes EUR"), euro_terminal),
     Failure("licences", ("not been activated", "Order an activation"), row_changed(activated_at=None)),
     Failure("licences", ("no terminal cloud plan", "Order a terminal cloud plan"), row_changed(licensed_until=None)),
-    Failure("transfer", ("TT-1", "transfer number"), not_moved, Origin.OWN),
-    Failure("transfer", ("TT-1", "transfer number"), not_moved, Origin.INTEGRATED, Processor.OWN),
-    Failure("requirements", ("Payter routes", "requirement"), no_routing, Origin.OWN, Processor.OWN),
+    Failure("transfer", ("sits in domain elsewhere", "TT number"), not_moved, Origin.OWN),
+    Failure("transfer", ("not in eier", "TT number"), not_moved, Origin.INTEGRATED, Processor.OWN),
+    Failure("requirements", ("route this terminal", "enter the reference"), no_routing, Origin.OWN, Processor.OWN),
     Failure("answers", ("offline", "Switch it on"), terminal_offline),
     Failure("answers", ("credentials of the owner's", "API key"), wrong_key, Origin.OWN, Processor.OWN),
     Failure("answers", ("no terminal N1 in the domain", "TT number"), elsewhere, Origin.OWN),

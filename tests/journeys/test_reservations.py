@@ -23,13 +23,13 @@ async def test_a_card_is_not_taken_where_somebody_else_has_reserved(database_url
 
         until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
         wanted = {"evse_id": 1, "id_token": "FLEET", "expires_at": until}
-        asked = asyncio.create_task(bench.api("POST", "/stations/CP/reservations?wait=8", wanted))
+        asked = asyncio.create_task(bench.api("POST", "/stations/CP/reservations?wait=30", wanted))
         call = await bench.expect(station, "ReserveNow")
         await station.answer(call, {"status": "Accepted"})
         await asked
 
         await on.tap("T1")
-        await on.cloud.wait_for(lambda c: "reserved" in str(c.screen("T1")), timeout_s=10)
+        await on.cloud.wait_for(lambda c: "reserved" in str(c.screen("T1")), timeout_s=30)
         assert await on.sessions() == []
 
         update = {"reservationId": call[3]["id"], "reservationUpdateStatus": "Removed"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 from sqlalchemy import select
@@ -29,3 +30,31 @@ async def test_a_head_that_cannot_be_kept_as_it_is_costs_no_frame(engine: AsyncE
     assert kept[3] == (None, None, "hello")
     assert len(kept) == 4
     assert number not in repr(kept)
+
+
+async def bodies(engine: AsyncEngine) -> list[str]:
+    async with reading(engine) as connection:
+        return list((await connection.execute(select(t.frames.c.body).order_by(t.frames.c.frame_id))).scalars())
+
+
+async def test_whoever_asks_for_what_is_being_written_waits_for_it(engine: AsyncEngine) -> None:
+    log = FrameLog(engine, lambda: T0, enabled=True, keep=timedelta(days=1))
+    log.note("CS1", "in", "malformed", "hello", None, None)
+    under_way = asyncio.create_task(log.flush())
+    await asyncio.sleep(0)
+    await log.flush()
+    assert await bodies(engine) == ["hello"]
+    await under_way
+
+
+async def test_what_was_being_written_at_the_end_is_written(engine: AsyncEngine) -> None:
+    log = FrameLog(engine, lambda: T0, enabled=True, keep=timedelta(days=1))
+    for body in ("one", "two"):
+        log.note("CS1", "in", "malformed", body, None, None)
+    under_way = asyncio.create_task(log.flush())
+    await asyncio.sleep(0)
+    under_way.cancel()
+    await asyncio.gather(under_way, return_exceptions=True)
+    log.note("CS1", "in", "malformed", "three", None, None)
+    await log.stop()
+    assert await bodies(engine) == ["one", "two", "three"]

@@ -142,7 +142,7 @@ async def test_stopping_writes_what_waits_and_what_is_being_written(engine: Asyn
         while not shop.service._writing:  # the writer has taken a batch, of which nobody is answered yet
             await asyncio.sleep(0)
         await shop.service.stop()
-        outcomes = await asyncio.wait_for(asyncio.gather(*submitted), 5)
+        outcomes = await asyncio.wait_for(asyncio.gather(*submitted), 30)
         assert not [outcome for outcome in outcomes if outcome.duplicate]
         assert await shop.count(t.journal) == facts
 

@@ -85,7 +85,7 @@ class RecordingInbox:
     async def until(self, true: Callable[[], bool]) -> None:
         """Wait until a condition on this inbox holds."""
         async with self._changed:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 await self._changed.wait_for(true)
 
     async def first(self, kind: type[F]) -> F:

@@ -7,14 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from ocpp.messages import MessageType, get_validator
 
 from csms.ocpp.connection import Answered, Errored, NoAnswer, NotSent
 from csms.ocpp.options import OcppOptions
 from sessions import facts
 from sessions.commands import StartCharging, StopCharging
 from sessions.ports import Accepted, Offline, Refused, StationOutcome, Unknown
-from tests.wire.station import NOW, Central, running
+from tests.wire.station import NOW, Central, assert_valid_call, running
 
 VERSIONS = ("ocpp1.6", "ocpp2.0.1")
 RESET = {"ocpp1.6": {"type": "Soft"}, "ocpp2.0.1": {"type": "Immediate"}}
@@ -201,7 +200,7 @@ async def test_the_start_as_it_goes_out(central: Central, version: str, command:
     assert await outcome == Accepted()
     _, _, action, payload = call
     package_version = version.removeprefix("ocpp")
-    get_validator(MessageType.Call, action, package_version).validate(payload)
+    assert_valid_call(package_version, action, payload)
     profile = payload.pop("chargingProfile", None)
     if version == "ocpp1.6":
         assert (action, payload) == ("RemoteStartTransaction", {"idTag": "ONETIME23", "connectorId": 2})

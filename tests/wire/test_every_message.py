@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from ocpp.messages import MessageType, get_validator
 
 from csms.ocpp.connection import Answered, Errored
 from csms.ocpp.options import OcppOptions
@@ -21,7 +20,7 @@ from csms.ocpp.schemas import actions, unanswered
 from csms.ocpp.versions import DIALECTS
 from sessions import codec, facts
 from tests.wire.schema_payloads import Case, table
-from tests.wire.station import Central, Station, running
+from tests.wire.station import Central, Station, assert_valid_answer, running
 
 ANSWERS = [(version, action) for version, dialect in DIALECTS.items() for action in sorted(dialect.answers)]
 SENDS = [(version, action) for version, dialect in DIALECTS.items() for action in sorted(dialect.sends)]
@@ -88,7 +87,7 @@ def assert_storable(found: Iterable[facts.Fact]) -> None:
 def complaint(version: str, action: str, case: Case, answer: list[Any]) -> str:
     """What is wrong with the answer to a payload; empty if nothing is."""
     if answer[0] == 3:
-        get_validator(MessageType.CallResult, action, version.removeprefix("ocpp")).validate(answer[2])
+        assert_valid_answer(version, action, answer[2])
         if case.kind == "invalid" and not DIALECTS[version].answers[action].tolerant:
             return f"{case.name} was taken"
         return f"{case.name} was taken, although it is said to be unusable" if is_unusable(version, case) else ""

@@ -41,7 +41,7 @@ async def raw_handshake(central: Central, *headers: bytes, path: bytes = b"/ocpp
         *headers,
     )
     writer.write(b"\r\n".join(lines) + b"\r\n\r\n")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         line = await reader.readline()
     writer.close()
     await writer.wait_closed()

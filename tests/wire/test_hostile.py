@@ -126,7 +126,7 @@ async def test_ten_megabytes_are_too_much(central: Central, neighbour: Station) 
     await reader.readuntil(b"\r\n\r\n")
     text, masked, long = 0x81, 0x80, 127
     writer.write(bytes([text, masked | long]) + (10_000_000).to_bytes(8, "big") + b"\0" * 4 + b"[" * 65_536)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         kind, length = await reader.readexactly(2)
         said = await reader.readexactly(length)
     assert (kind, int.from_bytes(said[:2], "big")) == (0x88, 1009)

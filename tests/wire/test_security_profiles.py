@@ -6,6 +6,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -18,8 +19,9 @@ from csms.ocpp.options import OcppOptions
 from csms.ocpp.tls import KeyPair
 from sessions import facts
 from sessions.directory import Admission
-from tests.pki import IDENTITY, OPERATOR, Pair, client_context, pki
-from tests.wire.station import Central, Station, basic, running
+from tests.pki import IDENTITY, NOW, OPERATOR, Pair, client_context, pki
+from tests.wire.station import Central, Station, basic
+from tests.wire.station import running as running_at
 
 SECRET = "a-password-of-the-station"
 NEXT = "the-next-password-of-it"
@@ -30,6 +32,11 @@ def options(**changed: Any) -> OcppOptions:
     pairs = tuple(KeyPair(certificate=p.files[0], key=p.files[1]) for p in (pki().server_ec, pki().server_rsa))
     values: dict[str, Any] = {"tls_port": 0, "mutual_tls_port": 0, "certificates": pairs, "organisation": OPERATOR}
     return OcppOptions(**(values | {"trusted": (pki().root.files[0],)} | changed))
+
+
+def running(chosen: OcppOptions) -> AbstractAsyncContextManager[Central]:
+    """A central system whose clock is the certificates'."""
+    return running_at(chosen, NOW)
 
 
 @pytest_asyncio.fixture(name="central")
@@ -118,7 +125,7 @@ async def test_a_version_that_is_too_low_is_refused(central: Central, profile: i
 async def test_without_tls_nothing_is_said_at_a_tls_door(central: Central, profile: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", central.server.ports[profile])
     writer.write(f"GET /ocpp/{IDENTITY} HTTP/1.1\r\nHost: c\r\n\r\n".encode())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         said = await reader.read()
     writer.close()
     await writer.wait_closed()

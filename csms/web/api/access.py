@@ -14,8 +14,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import select, update
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from billing.ledger import PLATFORM
+from csms.terminals.owners import OwnerRefusedError, require_active
 from storage import fleet_schema as t
 from storage.engine import reading, writing
 
@@ -53,6 +55,10 @@ class Caller:
         return f"{self.name} ({self.token_id})"[:80]
 
 
+class TokenRefusedError(Exception):
+    """No such token is made; the text says why."""
+
+
 async def create_token(
     engine: AsyncEngine,
     name: str,
@@ -62,9 +68,14 @@ async def create_token(
     *,
     owner_id: str | None = None,
 ) -> tuple[str, str]:
-    """Make a token; return (its id, the token itself, which is shown this once). ``owner_id``: for an owner's user."""
+    """Make a token; return (its id, the token itself, which is shown this once). ``owner_id``: for an owner's user.
+
+    Raises `TokenRefusedError`.
+    """
     token_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     async with writing(engine) as connection:
+        if owner_id is not None:
+            await _may_have_users(connection, owner_id, role)
         await connection.execute(
             t.api_tokens.insert().values(
                 token_id=token_id,
@@ -77,6 +88,17 @@ async def create_token(
             )
         )
     return token_id, f"tvk_{token_id}_{secret}"
+
+
+async def _may_have_users(connection: AsyncConnection, owner_id: str, role: Role) -> None:
+    if role is Role.ADMIN:
+        raise TokenRefusedError("An owner's user is operator at most: administrators are the platform's own people.")
+    if owner_id == PLATFORM:
+        raise TokenRefusedError("The platform's own people have tokens without an owner: leave it out.")
+    try:
+        await require_active(connection, owner_id)
+    except OwnerRefusedError as refused:
+        raise TokenRefusedError(str(refused)) from None
 
 
 async def who(engine: AsyncEngine, authorization: str | None, now: datetime) -> Caller | None:

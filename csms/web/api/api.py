@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -15,13 +15,14 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from bridge.probe import Probe
 from csms.ocpp.server import OcppServer
 from csms.stations.calls import Waiters
 from csms.stations.configuration import Wanted
 from csms.stations.file_store import FileStore
 from csms.stations.frame_log import FrameLog
 from csms.terminals.onboarding import OnboardingOptions
-from csms.terminals.onboarding_checks import Seams
+from csms.terminals.processors import Processors
 from csms.web import api as resources
 from csms.web.api import openapi
 from csms.web.api.operation import PREFIX, Operation, route
@@ -29,12 +30,18 @@ from csms.web.api.problem import Problem
 from sessions.service import Service
 
 
+def _no_keepers(_serial: str) -> None:
+    """There is no bridge: nobody keeps terminals."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Api:
     """What operations work with.
 
     ``now``: the clock; ``public_url``: how the outside reaches this system; ``link_lifetime``: of stations' file links;
-    ``seams``: what onboarding asks other nouns.
+    ``serial_patterns``: of terminals, by family, instead of the built-in ones.
+    ``wake``: something changed for the terminal of this serial, its keeper is to look at once. ``probe``: asks
+    terminals' clouds; None where the settings have none.
     """
 
     engine: AsyncEngine
@@ -46,9 +53,13 @@ class Api:
     files: FileStore
     link_lifetime: timedelta
     onboarding: OnboardingOptions
-    seams: Seams
     now: Callable[[], datetime]
     public_url: str
+    serial_patterns: Mapping[str, str]
+    licence_grace_days: int
+    processors: Processors
+    probe: Probe | None = None
+    wake: Callable[[str], None] = _no_keepers
 
     def routes(self) -> Sequence[web.RouteDef]:
         """Every operation, and the document that describes them."""

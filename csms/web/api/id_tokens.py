@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from pydantic import Field
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
+from billing.way import Way
 from csms.web.api.access import Role
 from csms.web.api.operation import ApiCall, Body, Moment, Reply, Resource, Shown, etag
 from csms.web.api.paging import Page, PageQuery, fetch_page
@@ -26,6 +28,14 @@ _LISTED_AT_ONCE = 1000
 _MEANWHILE = "This was changed meanwhile: read it again, and send its new ETag in If-Match."
 
 
+class Contract(StrEnum):
+    """The ways of `billing.way.Way` that an id token can stand for: all but a card at a terminal."""
+
+    RFID = Way.RFID.value
+    APP = Way.APP.value
+    ROAMING = Way.ROAMING.value
+
+
 class TokenRights(Body):
     """What a token may do."""
 
@@ -38,6 +48,7 @@ class TokenRights(Body):
     master_pass: bool = Field(False, description="It may stop any charge, and start none.")
     concurrent: bool = Field(True, description="It may charge at several EVSEs at once.")
     label: str | None = Field(None, max_length=80, description="Whose it is.")
+    way: Contract = Field(Contract.RFID, description="Who pays for its charges: rfid, app or roaming.")
 
 
 class TokenEntry(TokenRights):
@@ -71,6 +82,7 @@ class IdTokenShown(Shown):
     master_pass: bool
     concurrent: bool
     label: str | None
+    way: Contract
     revision: int
 
 
@@ -80,6 +92,7 @@ class IdTokenFilter(PageQuery):
     status: TokenStatus | None = Field(None, description="Only these.")
     group_id: str | None = Field(None, max_length=36, description="Only of this group.")
     label: str | None = Field(None, max_length=80, description="Only with this label.")
+    way: Contract | None = Field(None, description="Only those paid for this way.")
 
 
 @resource.get("/id-tokens", Page[IdTokenShown], query=IdTokenFilter)
@@ -94,6 +107,8 @@ async def list_id_tokens(call: ApiCall) -> Page[IdTokenShown]:
         query = query.where(k.group_id == asked.group_id.upper())
     if asked.label is not None:
         query = query.where(k.label == asked.label)
+    if asked.way is not None:
+        query = query.where(k.way == asked.way.value)
     async with reading(call.api.engine) as connection:
         return await fetch_page(connection, query, [k.id_token], asked, _shown)
 
@@ -193,7 +208,10 @@ async def _token(call: ApiCall, folded: str) -> IdTokenShown:
 
 
 def _row(rights: TokenRights) -> dict[str, Any]:
-    values = rights.model_dump(exclude={"id_token"}) | {"status": rights.status.value}
+    values = rights.model_dump(exclude={"id_token"}) | {
+        "status": rights.status.value,
+        "way": rights.way.value,
+    }
     values["group_id"] = rights.group_id.upper() if rights.group_id else None
     return values
 

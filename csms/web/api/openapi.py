@@ -62,7 +62,7 @@ def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
         "operationId": operation.operation_id,
         "tags": [operation.tag],
         "summary": summary.replace("\n", " "),
-        "description": f"{description}\n\nNeeds the role `{operation.role.value}`.".strip(),
+        "description": f"{description}\n\n{_who(operation)}".strip(),
         "parameters": _parameters(operation),
         "responses": {str(status): _response(operation, status, schemas) for status in sorted(operation.statuses)},
     }
@@ -73,6 +73,11 @@ def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
         content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
         made["requestBody"] = {"required": True, "content": content}
     return made
+
+
+def _who(operation: Operation) -> str:
+    owners = " Site owners' users may call it, about what is their owner's." if operation.owners else ""
+    return f"Needs the role `{operation.role.value}`.{owners}"
 
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:

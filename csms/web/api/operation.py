@@ -19,6 +19,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, TypeA
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from billing.pan import contains_pan
 from csms.web.api import audit
 from csms.web.api.access import Caller, Role, who
 from csms.web.api.problem import Problem, invalid
@@ -140,6 +141,16 @@ def _in_utc(at: datetime) -> datetime:
 
 #: A time with its zone, kept as UTC.
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+
+
+def _no_card_number(text: str) -> str:
+    if contains_pan(text):
+        raise ValueError("looks like a card number, and those are kept nowhere")
+    return text.strip()
+
+
+#: What a person writes and others read: never a card number.
+FreeText = Annotated[str, AfterValidator(_no_card_number)]
 
 
 class Body(BaseModel):
@@ -372,16 +383,17 @@ async def _carry_out(
         raise Problem(403, f"This needs the role {operation.role.value!r}; this token has {caller.role.value!r}.")
     if caller.owner_id is not None and not operation.owners:
         raise Problem(403, "This is for the platform's own people; this token is a site owner's.")
+    path = {name: _path_value(name, request.match_info[name]) for name in operation.parameters}
+    await _only_mine(api, caller, path)
     call = ApiCall(
         api=api,
         caller=caller,
-        path={name: _path_value(name, request.match_info[name]) for name in operation.parameters},
+        path=path,
         query=_query(operation, request),
         body=_body(operation, raw_body),
         if_match=request.headers.get("If-Match"),
         request=request,
     )
-    await _only_mine(call)
     result = await operation.handler(call)
     if isinstance(result, web.StreamResponse):
         return result
@@ -392,14 +404,17 @@ async def _carry_out(
     return web.Response(status=reply.status, body=body, content_type="application/json", headers=dict(reply.headers))
 
 
-async def _only_mine(call: ApiCall) -> None:
-    """An owner's user names nothing in a path that is not that owner's: it is as if it were not there."""
-    if call.owner_id is None:
+async def _only_mine(api: Api, caller: Caller, path: Mapping[str, Any]) -> None:
+    """An owner's user names nothing in a path that is not that owner's: it is as if it were not there.
+
+    Before query and body are looked at, so that no refusal of theirs tells that it is.
+    """
+    if caller.owner_id is None:
         return
-    async with reading(call.api.engine) as connection:
-        for name, value in call.path.items():
-            if name in OWNED:
-                call.require_mine(await OWNED[name](connection, value))
+    async with reading(api.engine) as connection:
+        for name, value in path.items():
+            if name in OWNED and await OWNED[name](connection, value) != caller.owner_id:
+                raise nothing_of_yours()
 
 
 def nothing_of_yours() -> Problem:

@@ -17,9 +17,10 @@ from billing.cost import Cost
 from billing.cost_json import cost_to_json
 from billing.pan import mask
 from billing.payment import Payment
+from billing.way import Way
 from bridge.cards import mint_id_token
 from csms.web.api.access import Role
-from csms.web.api.operation import PREFIX, ApiCall, Body, Moment, Reply, Resource, Shown
+from csms.web.api.operation import PREFIX, ApiCall, Body, Moment, Reply, Resource, Shown, owned_by
 from csms.web.api.paging import Page, PageQuery, fetch_page
 from csms.web.api.problem import Problem
 from csms.web.api.stations import require_station
@@ -32,7 +33,7 @@ from sessions.tables import OVER, Charging
 from storage import schema as t
 from storage.engine import reading
 
-resource = Resource("sessions")
+resource = Resource("sessions", owned={"session_id": owned_by(t.sessions.c.owner_id, t.sessions.c.session_id)})
 
 #: So many of the newest facts come with a session; all of them by page.
 JOURNAL_SHOWN = 100
@@ -41,7 +42,7 @@ _KEPT_BACK = frozenset({"key", "at", "session_id", "station_id", "card_ref", "re
 #: Shown as the session has them.
 _AS_KEPT = (
     *("session_id", "origin", "transaction_id", "charging", "payment", "open", "opened_at", "started_at"),
-    *("ended_at", "closed_at", "end_reason", "currency", "held_minor", "captured_minor"),
+    *("ended_at", "closed_at", "end_reason", "currency", "held_minor", "captured_minor", "owner_id", "way"),
 )
 #: The longest id token that a version can say (1.6 IdToken; 2.0.1 IdTokenType.idToken).
 LONGEST_TOKEN = {"ocpp1.6": 20, "ocpp2.0.1": 36}
@@ -51,7 +52,9 @@ class SessionShown(Shown):
     """A session in a list. Amounts in minor units of ``currency``, incl. VAT."""
 
     session_id: str
+    owner_id: str = Field(description="Whose the station was when it began.")
     origin: Origin = Field(description="Who authorised it.")
+    way: Way = Field(description="How it is paid.")
     station_id: str | None
     evse_id: int | None
     transaction_id: str | None = Field(description="The station's; 1.6: ours, in decimal.")
@@ -132,9 +135,17 @@ class SessionDetails(SessionShown):
     journal: list[FactShown] = Field(description=f"The newest {JOURNAL_SHOWN} facts, in order.")
 
 
+class ReceiptShown(Shown):
+    """A receipt."""
+
+    document: dict[str, Any] = Field(description="Number, issuer, cost line by line, and the payment.")
+
+
 class SessionFilter(PageQuery):
     """Which sessions."""
 
+    owner_id: str | None = Field(None, max_length=32, description="Only at this owner's stations.")
+    way: Way | None = Field(None, description="Only those paid this way.")
     station_id: str | None = Field(None, max_length=48, description="Only at this station.")
     evse_id: int | None = Field(None, ge=0, lt=2**31, description="Only at this EVSE.")
     origin: Origin | None = Field(None, description="Only those authorised this way.")
@@ -165,13 +176,24 @@ class SessionStart(Body):
     )
 
 
-@resource.get("/sessions", Page[SessionShown], query=SessionFilter)
+@resource.get("/sessions", Page[SessionShown], query=SessionFilter, owners=True)
 async def list_sessions(call: ApiCall) -> Page[SessionShown]:
     """List sessions, the newest first."""
     asked: SessionFilter = call.query
     s = t.sessions.c
-    query: Select[Any] = select(s.session_id, s.opened_at, s.state)
-    for name in ("station_id", "evse_id", "origin", "charging", "payment", "transaction_id", "open", "needs_review"):
+    query: Select[Any] = call.mine(select(s.session_id, s.opened_at, s.state), s.owner_id)
+    for name in (
+        "owner_id",
+        "way",
+        "station_id",
+        "evse_id",
+        "origin",
+        "charging",
+        "payment",
+        "transaction_id",
+        "open",
+        "needs_review",
+    ):
         wanted = getattr(asked, name)
         if wanted is not None:
             query = query.where(s[name] == wanted)
@@ -190,13 +212,13 @@ async def list_sessions(call: ApiCall) -> Page[SessionShown]:
         )
 
 
-@resource.get("/sessions/{session_id}", SessionDetails)
+@resource.get("/sessions/{session_id}", SessionDetails, owners=True)
 async def get_session(call: ApiCall) -> SessionDetails:
     """Show a session: cost, energy, payment, and what happened, in order."""
     return await _details(call, call.path["session_id"])
 
 
-@resource.get("/sessions/{session_id}/journal", Page[FactShown], query=PageQuery)
+@resource.get("/sessions/{session_id}/journal", Page[FactShown], query=PageQuery, owners=True)
 async def list_session_facts(call: ApiCall) -> Page[FactShown]:
     """List all that happened to a session, the newest first."""
     session_id = call.path["session_id"]
@@ -204,6 +226,18 @@ async def list_session_facts(call: ApiCall) -> Page[FactShown]:
         await _session(connection, session_id)
         j = t.journal.c
         return await fetch_page(connection, _facts_of(session_id), [j.journal_id], call.query, _fact, newest_first=True)
+
+
+@resource.get("/sessions/{session_id}/receipt", ReceiptShown, owners=True)
+async def get_receipt(call: ApiCall) -> ReceiptShown:
+    """Show a session's receipt, as it was issued."""
+    r = t.receipts.c
+    query = select(r.document).where(r.session_id == call.path["session_id"]).order_by(r.number).limit(1)
+    async with reading(call.api.engine) as connection:
+        document = (await connection.execute(query)).scalar()
+    if document is None:
+        raise Problem(404, "This session has no receipt: nothing was collected from a card, or not yet.")
+    return ReceiptShown(document=orjson.loads(document))
 
 
 @resource.operation(

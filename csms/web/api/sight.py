@@ -157,7 +157,7 @@ class Period(Body):
     until: Moment | None = Field(None, description="To; not in the future.")
 
 
-@resource.get("/stations/{station_id}/uptime", StationUptime, query=Period)
+@resource.get("/stations/{station_id}/uptime", StationUptime, query=Period, owners=True)
 async def get_uptime(call: ApiCall) -> StationUptime:
     """Show the uptime of each EVSE: connected, and neither faulted nor unavailable."""
     await require_station(call)

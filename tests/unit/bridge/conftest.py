@@ -6,6 +6,7 @@ import pytest
 
 from bridge.payter import PayterTerminals
 from bridge.payter_wire import PayterWire
+from bridge.wires import Wires
 from tests.unit.bridge.memory import MemoryHouse, now, terminal
 from tests.unit.bridge.scripted_cloud import ScriptedCloud, options, running
 
@@ -26,6 +27,13 @@ async def wire(cloud: ScriptedCloud) -> AsyncIterator[PayterWire]:
 
 
 @pytest.fixture
+async def wires(cloud: ScriptedCloud) -> AsyncIterator[Wires]:
+    wires = Wires(options(cloud.base_url))
+    yield wires
+    await wires.close()
+
+
+@pytest.fixture
 def house() -> MemoryHouse:
     return MemoryHouse(terminal())
 
@@ -36,5 +44,5 @@ def woken() -> list[str]:
 
 
 @pytest.fixture
-def port(cloud: ScriptedCloud, wire: PayterWire, house: MemoryHouse, woken: list[str]) -> PayterTerminals:
-    return PayterTerminals(options(cloud.base_url), wire, house, house, clock=now, wake=woken.append)
+def port(cloud: ScriptedCloud, wires: Wires, house: MemoryHouse, woken: list[str]) -> PayterTerminals:
+    return PayterTerminals(options(cloud.base_url), wires, house, house, clock=now, wake=woken.append)

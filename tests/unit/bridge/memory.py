@@ -69,6 +69,7 @@ class MemoryHouse:
                     state=ArmState.OPEN,
                     hold_minor=fact.hold_minor,
                     opened_at=fact.at,
+                    account_id=fact.account_id,
                 )
                 self.latest[fact.serial] = fact.arm_id
             case CardPresented() if self.arms[fact.arm_id].state is ArmState.OPEN:
@@ -80,10 +81,22 @@ class MemoryHouse:
                 self.pending.discard(fact.arm_id)
 
     def put_arm(
-        self, arm_id: str = "arm-1", state: ArmState = ArmState.OPEN, serial: str = SERIAL, hold_minor: int = 20_000
+        self,
+        arm_id: str = "arm-1",
+        state: ArmState = ArmState.OPEN,
+        serial: str = SERIAL,
+        hold_minor: int = 20_000,
+        account_id: str = "",
     ) -> ArmRecord:
         """An interaction from before."""
-        arm = ArmRecord(arm_id=arm_id, serial=serial, state=state, hold_minor=hold_minor, opened_at=now())
+        arm = ArmRecord(
+            arm_id=arm_id,
+            serial=serial,
+            state=state,
+            hold_minor=hold_minor,
+            opened_at=now(),
+            account_id=account_id,
+        )
         self.arms[arm_id] = arm
         self.latest[serial] = arm_id
         return arm
@@ -94,7 +107,7 @@ class MemoryHouse:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until the facts make ``condition`` true."""
-        async with asyncio.timeout(10), self._changed:
+        async with asyncio.timeout(30), self._changed:
             await self._changed.wait_for(condition)
 
     async def terminals(self) -> tuple[TerminalRecord, ...]:

@@ -65,7 +65,7 @@ class ScriptedCloud:
         return [asked.call for asked in self.asked if asked.call not in without]
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10), self._changed:
+        async with asyncio.timeout(30), self._changed:
             await self._changed.wait_for(condition)
 
     async def set(self, **changes: Any) -> None:

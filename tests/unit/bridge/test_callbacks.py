@@ -11,7 +11,7 @@ from aiohttp import web
 
 from bridge.bridge import Bridge
 from bridge.cards import card_ref
-from bridge.redaction import RedactingAccessLogger
+from bridge.redaction import RedactingAccessLogger, http_log
 from bridge.screens import screen_id
 from sessions.directory import ArmState
 from sessions.facts import ArmClosed, CardPresented, EvseChosen, TerminalStateReported
@@ -221,6 +221,26 @@ async def test_the_access_log_knows_templates_only(
     assert "POST (no route) 404" in caplog.text
     for secret in (CALLBACK_SECRET, "wrong-secret", "arm-1", "leak", CARD_ID):
         assert secret not in caplog.text
+
+
+async def test_a_request_that_cannot_be_read_is_logged_without_its_text(
+    bridge: Bridge, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    app = web.Application()
+    app.add_routes(bridge.routes())
+    runner = web.AppRunner(app, access_log_class=RedactingAccessLogger, logger=http_log)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    for line in (f"/callbacks/payter/{CALLBACK_SECRET}/{'x' * 10_000} HTTP/1.1", f"/{CALLBACK_SECRET} HTTP/nine"):
+        reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
+        writer.write(f"POST {line}\r\nHost: c\r\n\r\n".encode())
+        assert (await reader.readline()).startswith(b"HTTP/1.0 400 ")
+        writer.close()
+    await runner.cleanup()
+    assert caplog.text.count("(no route) 400") == 2
+    assert "LineTooLong" in caplog.text
+    assert CALLBACK_SECRET not in caplog.text
 
 
 # --- the whole bridge -------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 
 from bridge.cards import card_ref
 from bridge.keeper import TerminalKeeper
-from bridge.payter_wire import PayterWire
+from bridge.wires import Wires
 from sessions.directory import ArmState
 from sessions.facts import ArmClosed, ArmOpened, CardPresented, TerminalStateReported
 from tests.unit.bridge.memory import SERIAL, MemoryHouse, now, terminal
@@ -22,7 +22,7 @@ Keep = Callable[..., Any]
 @pytest.fixture
 async def keep(cloud: ScriptedCloud, house: MemoryHouse) -> AsyncIterator[Keep]:
     """Runs a keeper over the cloud and the house, as often as a process starts."""
-    wire = PayterWire(options(cloud.base_url))
+    wire = Wires(options(cloud.base_url))
 
     @asynccontextmanager
     async def running(**changes: Any) -> AsyncIterator[TerminalKeeper]:
@@ -400,7 +400,7 @@ async def test_a_terminal_that_is_taken_away_is_disarmed(
 ) -> None:
     house.put_arm(state=state)
     house.records.clear()
-    wire = PayterWire(options(cloud.base_url))
+    wire = Wires(options(cloud.base_url))
     keeper = TerminalKeeper(SERIAL, options(cloud.base_url), wire, house, house, clock=now)
     await keeper.run()  # ends by itself
     await wire.close()

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from bridge.families import FAMILIES, PLAIN, family_of
 from bridge.options import retry_delay_s
+from sessions.families import FAMILIES, PLAIN, family_of
 from tests.unit.bridge.scripted_cloud import API_KEY, CALLBACK_SECRET, HASH_KEY, options
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from bridge.cards import card_ref
 from bridge.payter import PayterTerminals
-from bridge.payter_wire import PayterWire
 from bridge.screens import choice_of, item_name, screen_id, session_of
+from bridge.wires import Wires
 from sessions.commands import (
     AuthoriseHold,
     CaptureHold,
@@ -116,7 +116,7 @@ async def test_a_conflict_can_mean_that_a_hold_stands(port: PayterTerminals, clo
 
 @pytest.mark.usefixtures("presented")
 async def test_unreachable_is_declined_for_certain(house: MemoryHouse) -> None:
-    wire = PayterWire(options())
+    wire = Wires(options())
     port = PayterTerminals(options(), wire, house, house, clock=now, wake=lambda serial: None)
     outcome = await port.authorise(AUTHORISE, attempt=1, known_refs=NONE)
     await wire.close()

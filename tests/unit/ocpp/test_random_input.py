@@ -11,7 +11,6 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ocpp.messages import MessageType, get_validator
 
 from csms.ocpp import frames
 from csms.ocpp.dialect import StationContext, Unusable, decimal, moment, whole
@@ -20,6 +19,7 @@ from csms.ocpp.versions import DIALECTS, Dialect
 from sessions import codec, facts
 from tests.wire.inbox import MemoryDirectory, RecordingInbox
 from tests.wire.messages import EXAMPLES
+from tests.wire.station import assert_valid_answer
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 #: Those that read what they are given; the others are only called with what the schema allows.
@@ -154,7 +154,7 @@ async def survive(dialect: Dialect, action: str, payload: dict[str, Any]) -> Non
         assert str(unusable)  # noqa: PT017
         assert not [fact for fact in inbox.facts if not isinstance(fact, facts.ConformanceFound)]
     else:
-        get_validator(MessageType.CallResult, action, dialect.version.removeprefix("ocpp")).validate(answer)
+        assert_valid_answer(dialect.version, action, answer)
         assert orjson.loads(orjson.dumps(answer)) == answer
     for fact in inbox.facts:
         assert codec.decode_fact(codec.kind_of(fact), codec.encode(fact)) == fact

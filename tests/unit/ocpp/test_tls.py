@@ -61,7 +61,7 @@ class Listener:
 
     async def meet(self, client: ssl.SSLContext) -> Met:
         """Shake hands and wait for the hello: with TLS 1.3 a refusal comes after the station's own last word."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             reader, writer = await asyncio.open_connection(
                 "127.0.0.1", self.port, ssl=client, server_hostname="localhost"
             )

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from billing.usage import Usage
@@ -259,6 +259,7 @@ events = st.lists(
 
 
 @settings(max_examples=300, deadline=None)
+@example([("state", 232, 0, ""), ("read", -232, 123, "Wh")], 1608, False)  # by our clock once, then by the station's
 @given(events, st.one_of(st.none(), st.integers(0, 60_000)), st.booleans())
 def test_periods_add_up_to_the_proven_energy(
     happenings: list[tuple[str, int, int, str]], stop: int | None, parked: bool

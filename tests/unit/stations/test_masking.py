@@ -22,6 +22,9 @@ from csms.stations.masking import MASK, masked, may_hold_a_secret
         ),
         ({"variable": {"name": "HeartbeatInterval"}, "attributeValue": "1"},) * 2,
         ([1, None, "password"],) * 2,
+        ({"owner": {"IBAN": "NO93 8601 1117 947"}}, {"owner": {"IBAN": "NO*********7947"}}),
+        ({"iban": "short"}, {"iban": "*****"}),
+        ({"iban": None},) * 2,
     ],
 )
 def test_secrets_are_masked_and_nothing_else(said: Any, kept: Any) -> None:

@@ -53,7 +53,7 @@ class Integrator:
         assert answer.status == 200
 
     async def heard_of(self, true: Callable[[list[tuple[str, dict[str, Any]]]], bool]) -> None:
-        async with asyncio.timeout(10), self.news:
+        async with asyncio.timeout(30), self.news:
             await self.news.wait_for(lambda: true(self.heard))
 
     async def _hear(self, request: web.Request) -> web.Response:

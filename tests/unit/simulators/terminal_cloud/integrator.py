@@ -56,7 +56,7 @@ class Integrator:
 
     async def until_heard(self, count: int) -> list[dict[str, Any]]:
         """The callbacks so far, once there are ``count``."""
-        async with asyncio.timeout(5), self.news:
+        async with asyncio.timeout(30), self.news:
             await self.news.wait_for(lambda: len(self.heard) >= count)
             return list(self.heard)
 

@@ -1,0 +1,237 @@
+"""An owner's user sees and touches that owner's alone; tried from outside, for every operation there is.
+
+A test that fails here names the operation and says what to add: see CONTRIBUTING.md, "Add an operation that owners may
+call".
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+import zipfile
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+import pytest_asyncio
+from pydantic import BaseModel
+from pypdf import PdfReader
+from sqlalchemy import select
+
+from csms.web.api.api import operations
+from csms.web.api.operation import OWNED, PATH_PARAMETERS, Operation
+from storage.engine import reading
+from storage.tables import load
+from tests.api import two_owners
+from tests.api.two_owners import CALLED, NAMING, QUERIES, WITHIN, Side, World
+
+#: A field that may name what somebody owns.
+_NAMES = re.compile(r"(^|_)(id|ids|serial|serials|site|sites|station|stations|terminal|terminals|tariff|owner|number)$")
+
+
+@pytest_asyncio.fixture(name="world")
+async def running_world(database_url: str) -> AsyncIterator[World]:
+    """Two owners and the platform."""
+    async with two_owners.two_owners(database_url) as made:
+        yield made
+
+
+def for_owners() -> Iterator[Operation]:
+    return (operation for operation in operations() if operation.owners)
+
+
+# --- what is declared -------------------------------------------------------------------------------------------------
+
+
+def test_what_a_path_names_is_looked_up() -> None:
+    for operation in for_owners():
+        for n, name in enumerate(operation.parameters):
+            within = name in WITHIN and n > 0
+            assert name in OWNED or within, (
+                f"{operation.operation_id}: nothing looks up whose {{{name}}} is. Give its Resource "
+                f"owned={{{name!r}: owned_by(…)}}; or, if it is a number within what the path names before it and is "
+                "only ever looked for there, add it to tests/api/two_owners.py WITHIN."
+            )
+
+
+def test_what_a_body_can_name_is_tried() -> None:
+    for operation in for_owners():
+        named = names_in(operation)
+        assert not named or operation.operation_id in NAMING, (
+            f"{operation.operation_id} takes {', '.join(sorted(named))}: add to NAMING in tests/api/two_owners.py a "
+            "valid body that names another owner's."
+        )
+
+
+def names_in(operation: Operation) -> set[str]:
+    """Fields of the body that may name something."""
+    if operation.takes_file or operation.body is dict:
+        return {"a file" if operation.takes_file else "any JSON"}
+    if operation.body is None:
+        return set()
+    assert issubclass(operation.body, BaseModel)
+    schema = operation.body.model_json_schema()
+    models = [schema, *schema.get("$defs", {}).values()]
+    fields = {name for model in models for name in model.get("properties", {})}
+    return {name for name in fields if _NAMES.search(name)} - {"organisation_number", "vat_number"}
+
+
+# --- what is answered -------------------------------------------------------------------------------------------------
+
+
+class Answer:
+    """What came back, with all the text that is in it."""
+
+    def __init__(self, status: int, text: str) -> None:
+        self.status = status
+        self.text = text
+
+    def shows(self, marks: set[str]) -> set[str]:
+        return {mark for mark in marks if mark in self.text}
+
+
+async def call(
+    world: World, operation: Operation, token: str, ids: dict[str, Any], *, query: Any = None, body: Any = None
+) -> Answer:
+    """Call an operation; ``ids`` fill its path."""
+    path = operation.path.format(
+        **{name: ids.get(name, PATH_PARAMETERS[name]["example"]) for name in operation.parameters}
+    )
+    headers = {"If-Match": '"1"'} | ({"Authorization": f"Bearer {token}"} if token else {})
+    given: dict[str, Any] = {}
+    if isinstance(body, bytes):
+        given["data"] = body
+    elif operation.body is not None:
+        given["json"] = {} if body is None else body
+    url = f"http://127.0.0.1:{world.bench.app.http_port}/api/v1{path}?{urlencode(required(operation) | (query or {}))}"
+    async with world.bench.http.request(operation.method, url, headers=headers, **given) as answer:
+        if answer.content_type == "text/event-stream":
+            return Answer(answer.status, "")
+        return Answer(answer.status, text_of(await answer.read()))
+
+
+def required(operation: Operation) -> dict[str, str]:
+    """Query parameters that must be given."""
+    if operation.query is None or not operation.owners:
+        return {}
+    missing = [name for name, info in operation.query.model_fields.items() if info.is_required()]
+    unknown = [name for name in missing if name not in QUERIES]
+    assert unknown == [], f"{operation.operation_id} needs {unknown}: add values to QUERIES in tests/api/two_owners.py."
+    return {name: QUERIES[name] for name in missing}
+
+
+def text_of(content: bytes) -> str:
+    """Everything that can be read in a file."""
+    if content.startswith(b"PK"):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return "".join(archive.read(name).decode(errors="replace") for name in archive.namelist())
+    if content.startswith(b"%PDF"):
+        return "".join(page.extract_text() for page in PdfReader(io.BytesIO(content)).pages)
+    return content.decode(errors="replace")
+
+
+async def test_nobody_is_shown_anything(world: World) -> None:
+    everything = set().union(*(side.marks for side in world.sides))
+    for operation in operations():
+        for token in ("", "tvk_" + "0" * 12 + "_" + "A" * 43):
+            answer = await call(world, operation, token, world.north.ids)
+            assert answer.status == 401, operation.operation_id
+            assert answer.shows(everything) == set(), operation.operation_id
+
+
+async def test_the_platforms_operations_are_closed_to_owners(world: World) -> None:
+    for operation in operations():
+        if not operation.owners:
+            for ids in (world.north.ids, world.south.ids):
+                answer = await call(world, operation, world.south.token, ids)
+                assert answer.status == 403, operation.operation_id
+                assert answer.shows(world.others(world.south)) == set(), operation.operation_id
+
+
+async def test_what_a_path_names_of_others_is_not_there(world: World) -> None:
+    """Each way to mix one's own with somebody else's; and nothing of theirs has changed afterwards."""
+    before = await rows_of(world, world.north), await rows_of(world, world.platform)
+    tried = 0
+    for operation in for_owners():
+        names = operation.parameters
+        for name in names:
+            assert all(name in side.ids for side in (world.north, world.south)), (
+                f"{operation.operation_id}: there is no example of {{{name}}}: write a maker that makes a real one for "
+                "each side, and add it to NOUNS in tests/api/two_owners.py."
+            )
+        for theirs in (world.north, world.platform):
+            for whose in itertools.product((world.south, theirs), repeat=len(names)):
+                ids = {name: side.ids.get(name) for name, side in zip(names, whose, strict=True)}
+                if None in ids.values() or all(ids[name] == world.south.ids[name] for name in names):
+                    continue
+                answer = await call(world, operation, world.south.token, ids)
+                assert answer.status == 404, (operation.operation_id, ids, answer.text)
+                assert answer.shows(world.others(world.south)) == set(), (operation.operation_id, answer.text)
+                tried += 1
+    assert tried > 10
+    assert (await rows_of(world, world.north), await rows_of(world, world.platform)) == before
+
+
+async def test_lists_and_answers_show_ones_own_alone(world: World) -> None:
+    for operation in for_owners():
+        if operation.method != "GET":
+            continue
+        for side, other in ((world.south, world.north), (world.north, world.south)):
+            answer = await call(world, operation, side.token, side.ids)
+            assert answer.status == 200, (operation.operation_id, answer.text)
+            assert answer.shows(world.others(side)) == set(), (operation.operation_id, answer.text)
+            if not operation.parameters:
+                assert answer.shows(side.marks), (
+                    f"{operation.operation_id} shows {side.name} nothing of its own, so that the test proves nothing: "
+                    "make something for each side in tests/api/two_owners.py NOUNS."
+                )
+            for name, value in filters(operation, other):
+                narrowed = await call(world, operation, side.token, side.ids, query={name: value})
+                assert narrowed.shows(world.others(side) - {value}) == set(), (operation.operation_id, narrowed.text)
+                assert narrowed.status in {200, 404}, (operation.operation_id, name, narrowed.text)
+
+
+def filters(operation: Operation, other: Side) -> Iterator[tuple[str, str]]:
+    """Query parameters that can name something of the other side's."""
+    for name in operation.query.model_fields if operation.query else ():
+        value = other.ids.get(CALLED.get(name, name))
+        if value is not None:
+            yield name, str(value)
+
+
+async def test_bodies_cannot_name_what_is_somebody_elses(world: World) -> None:
+    before = await rows_of(world, world.north)
+    for operation in for_owners():
+        if operation.operation_id not in NAMING:
+            continue
+        body = NAMING[operation.operation_id](world.north)
+        sent = body.decode(errors="replace") if isinstance(body, bytes) else orjson.dumps(body).decode()
+        answer = await call(world, operation, world.south.token, world.south.ids, body=body)
+        if not isinstance(body, bytes):
+            assert answer.status in {403, 404}, (operation.operation_id, answer.text)
+        told = {mark for mark in world.others(world.south) if mark not in sent}
+        assert answer.shows(told) == set(), (operation.operation_id, answer.text)
+    assert await rows_of(world, world.north) == before
+
+
+async def test_the_platforms_people_see_all_sides(world: World) -> None:
+    """What is held back from owners is there: or the tests above would prove nothing."""
+    for path in ("/owners", "/sites", "/stations", "/tariffs", "/sessions"):
+        listed = orjson.dumps(await world.bench.api("GET", f"{path}?limit=500")).decode()
+        for side in world.sides:
+            assert Answer(200, listed).shows(side.marks), (path, side.name)
+
+
+async def rows_of(world: World, side: Side) -> dict[str, list[Any]]:
+    """Everything that says whose it is, and is this side's."""
+    found: dict[str, list[Any]] = {}
+    async with reading(world.bench.app.engine) as connection:
+        for table in load().sorted_tables:
+            if "owner_id" in table.c and table.name != "api_tokens":
+                query = select(table).where(table.c.owner_id == side.ids["owner_id"])
+                columns = [c for c in table.c if c.name != "seen_at"]
+                query = query.with_only_columns(*columns).order_by(*table.primary_key.columns)
+                found[table.name] = [tuple(row) for row in await connection.execute(query)]
+    return found
