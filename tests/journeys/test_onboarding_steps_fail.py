@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from sqlalchemy import update
@@ -52,7 +52,8 @@ async def terminal_offline(rig: Rig, case_id: int) -> None:
 
 
 async def wrong_key(rig: Rig, case_id: int) -> None:
-    rig.at.config.api_key = "another-key"
+    for name, domain in rig.at.domains.items():
+        rig.at.domains[name] = replace(domain, api_key="another-key")
     await rig.check(case_id)
 
 
