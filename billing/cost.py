@@ -25,6 +25,7 @@ class Adjustment(StrEnum):
     MIN_PRICE = "MIN_PRICE"  # raised to the tariff's least cost
     MAX_PRICE = "MAX_PRICE"  # lowered to the tariff's greatest cost
     ABOVE_HOLD = "ABOVE_HOLD"  # above the reserved amount, not charged
+    REFUND = "REFUND"  # paid back; the line of a credit note
 
 
 @dataclass(frozen=True, slots=True)

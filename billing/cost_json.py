@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -48,6 +48,14 @@ def cost_to_json(cost: Cost) -> dict[str, Any]:
     }
 
 
+def vat_from_json(lines: Sequence[Mapping[str, Any]]) -> tuple[VatLine, ...]:
+    """The VAT lines of a cost's JSON object. Raises ``KeyError`` for a missing key."""
+    return tuple(
+        VatLine(_rate_from_json(line["vat_percent"]), line["net_minor"], line["vat_minor"], line["gross_minor"])
+        for line in lines
+    )
+
+
 def cost_from_json(data: Mapping[str, Any]) -> Cost:
     """A cost from its JSON object. Raises ``ValueError`` if it does not add up, ``KeyError`` for a missing key."""
     return Cost(
@@ -65,10 +73,7 @@ def cost_from_json(data: Mapping[str, Any]) -> Cost:
             )
             for line in data["lines"]
         ),
-        vat=tuple(
-            VatLine(_rate_from_json(line["vat_percent"]), line["net_minor"], line["vat_minor"], line["gross_minor"])
-            for line in data["vat"]
-        ),
+        vat=vat_from_json(data["vat"]),
         net_minor=data["net_minor"],
         vat_minor=data["vat_minor"],
         total_minor=data["total_minor"],

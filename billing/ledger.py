@@ -39,6 +39,11 @@ class Account(StrEnum):
     INPUT_VAT = "input_vat"  # VAT in what the owner is owed
     OWNER_PAYABLE = "owner_payable"  # owed to a site owner until it is paid out
     LICENCE_REVENUE = "licence_revenue"  # licences sold to site owners, without VAT
+    FEE_REVENUE = "fee_revenue"  # what the platform takes from owners, without VAT
+    PAYOUTS_IN_TRANSIT = "payouts_in_transit"  # in a payment file, and not seen on the bank account yet
+    BANK = "bank"  # the platform's bank account
+    ACQUIRER_FEES = "acquirer_fees"  # cost: what the acquirer keeps of a settlement
+    COLLECTION_LOSS = "collection_loss"  # cost: captured and never settled; its book carries the risk
 
 
 class Kind(StrEnum):
@@ -53,6 +58,13 @@ class Kind(StrEnum):
     CONTRACT = "contract"
     OWED = "owed"
     LICENCE = "licence"
+    REFUND = "refund"
+    FEES = "fees"
+    PAYOUT = "payout"
+    PAYOUT_EXECUTED = "payout_executed"
+    PAYOUT_RETURNED = "payout_returned"
+    ACQUIRER_SETTLEMENT = "acquirer_settlement"
+    REPAIR = "repair"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +174,43 @@ def reversal(entry_set: EntrySet) -> EntrySet:
     return EntrySet(entry_set.kind, turned)
 
 
+def refund(receivable: Account, back: Cost) -> EntrySet:
+    """A driver gets ``back`` of what was sold; ``receivable``: where the sale was collected. Zero posts nothing."""
+    sale = EntrySet(Kind.REFUND, _sale(receivable, back))
+    return reversal(sale)
+
+
+def owed_back(back: Cost) -> EntrySet:
+    """What was refunded is not owed to the owner any more. Zero posts nothing."""
+    return EntrySet(Kind.REFUND, reversal(owed(back)).entries)
+
+
+def fees(net_minor: int, vat_minor: int, currency: str) -> EntrySet:
+    """The platform takes its fees, and the VAT on them, out of what an owner is owed; negative: gives some back."""
+    taken = (
+        Entry(Account.OWNER_PAYABLE, net_minor + vat_minor, currency),
+        Entry(Account.FEE_REVENUE, -net_minor, currency),
+        Entry(Account.VAT_PAYABLE, -vat_minor, currency),
+    )
+    return EntrySet(Kind.FEES, tuple(entry for entry in taken if entry.amount_minor))
+
+
+def payout(amount_minor: int, currency: str) -> EntrySet:
+    """A payment to an owner is in a file for the bank."""
+    return EntrySet(Kind.PAYOUT, _transfer(Account.OWNER_PAYABLE, Account.PAYOUTS_IN_TRANSIT, amount_minor, currency))
+
+
+def payout_executed(amount_minor: int, currency: str) -> EntrySet:
+    """The payment has left the bank account."""
+    return EntrySet(Kind.PAYOUT_EXECUTED, _transfer(Account.PAYOUTS_IN_TRANSIT, Account.BANK, amount_minor, currency))
+
+
+def payout_returned(amount_minor: int, currency: str, *, executed: bool) -> EntrySet:
+    """The payment was rejected, or came back: the owner is owed it again. ``executed``: it had left the account."""
+    debit = Account.BANK if executed else Account.PAYOUTS_IN_TRANSIT
+    return EntrySet(Kind.PAYOUT_RETURNED, _transfer(debit, Account.OWNER_PAYABLE, amount_minor, currency))
+
+
 def unexplained_settlement(amount_minor: int, currency: str) -> EntrySet:
     """The station's own terminal collected what our bill does not explain: the reason is in suspense."""
     return EntrySet(Kind.UNEXPLAINED, _transfer(Account.STATION_ACQUIRER, Account.SUSPENSE, amount_minor, currency))
@@ -175,6 +224,19 @@ def unexplained(amount_minor: int, still_held_minor: int, currency: str) -> Entr
     resolved = _transfer(Account.HOLD_CONTRA, Account.HOLD, min(amount_minor, still_held_minor), currency)
     money = _transfer(Account.ACQUIRER, Account.SUSPENSE, amount_minor, currency)
     return EntrySet(Kind.UNEXPLAINED, resolved + money)
+
+
+def acquirer_settlement(gross_minor: int, fee_minor: int, currency: str) -> EntrySet:
+    """The acquirer settled what was captured: the bank has it, but for the fee. Zero posts nothing.
+
+    Negative where refunds and chargebacks outweigh sales: the bank paid. A negative fee was given back.
+    """
+    parts = (
+        Entry(Account.BANK, gross_minor - fee_minor, currency),
+        Entry(Account.ACQUIRER_FEES, fee_minor, currency),
+        Entry(Account.ACQUIRER, -gross_minor, currency),
+    )
+    return EntrySet(Kind.ACQUIRER_SETTLEMENT, tuple(entry for entry in parts if entry.amount_minor))
 
 
 def release(amount_minor: int, currency: str) -> EntrySet:

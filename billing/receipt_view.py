@@ -86,7 +86,8 @@ def _quantity(line: CostLine, currency: str, language: str) -> str:
     return f"{format_number(line.quantity, decimals, language)} {line.unit} × {price}/{line.unit}"
 
 
-def _rate(vat_percent: Decimal | None, language: str) -> str:
+def format_rate(vat_percent: Decimal | None, language: str) -> str:
+    """A VAT rate: "25 %"."""
     if vat_percent is None:
         return words(language)["no_vat"]
     rate = vat_percent.normalize()
@@ -214,7 +215,7 @@ def receipt_view(document: SalesDocument, language: str) -> ReceiptView:
         total=money(document.cost.total_minor),
         vat=tuple(
             VatRow(
-                _rate(line.vat_percent, language),
+                format_rate(line.vat_percent, language),
                 money(line.net_minor),
                 money(line.vat_minor),
                 money(line.gross_minor),

@@ -49,10 +49,10 @@ class Bridge:
         self._wires = Wires(options, processors)
         self.probe = Probe(options, self._wires)
         self._callbacks = PayterCallbacks(options, inbox, terminals, clock=clock, wake=self.wake, heard=self._heard)
-        self.port: TerminalPort = PayterTerminals(options, self._wires, inbox, terminals, clock=clock, wake=self.wake)
         self._callbacks.trials = trials
         self.callback_probe = CallbackProbe(options.public_callback_base)
         self.verification = PayterVerification(options, self._wires, clock)
+        self.port: TerminalPort = PayterTerminals(options, self._wires, inbox, terminals, clock=clock, wake=self.wake)
         self._keepers: dict[str, tuple[TerminalKeeper, asyncio.Task[None]]] = {}
         self._supervisor: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()

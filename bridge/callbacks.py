@@ -26,7 +26,7 @@ from bridge.redaction import where
 from bridge.screens import choice_of, session_of
 from sessions.directory import ArmRecord, ArmState, Inbox, TerminalDirectory
 from sessions.facts import EvseChosen
-from sessions.verification import OpenTrial
+from sessions.verification import TrialAt
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class _BadBodyError(Exception):
 class TrialCallbacks(Protocol):
     """Whoever makes test transactions, whose interactions the directory does not know."""
 
-    async def trial(self, arm_id: str) -> OpenTrial | None:
+    async def trial(self, arm_id: str) -> TrialAt | None:
         """The test transaction of this interaction, None if there is none."""
         ...
 
@@ -87,7 +87,8 @@ class PayterCallbacks:
             # Looked up even for a wrong secret: neither the answer nor its time says which of the two was wrong.
             arm = await self._terminals.arm(arm_id) if len(arm_id) <= 64 else None
             trial = await self.trials.trial(arm_id) if self.trials and arm is None and len(arm_id) <= 64 else None
-            genuine = self._genuine(request, arm.account_id if arm else trial.account_id if trial else "")
+            account_id = arm.account_id if arm else trial.account_id if trial else ""
+            genuine = self._genuine(request, account_id)
             if genuine and self.trials and trial is not None and kind in KINDS:
                 await self.trials.called_back(trial.test_id)
                 return web.Response()

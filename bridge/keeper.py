@@ -61,6 +61,7 @@ class TerminalKeeper:
         self._awake = asyncio.Event()
         self._failures = 0
         self._online: bool | None = None
+        self._firmware = ""
         self._screen_due = True
         self._interacted = False
         self._unstarted = ""  # an interaction whose start certainly did not take effect: it may be used again
@@ -109,7 +110,7 @@ class TerminalKeeper:
             return self._options.pending_poll_s
         if _account(arm, record) != account_id:
             return 0.0  # another process armed it meanwhile, at another processor: what was asked means nothing
-        await self._report(status.online, status.raw_state)
+        await self._report(status.online, status.raw_state, status.firmware)
         if not status.online:
             return self._options.status_poll_s
         if account_id != self._spoken_to:
@@ -134,11 +135,12 @@ class TerminalKeeper:
 
     async def _unseen(self, record: TerminalRecord, arm: ArmRecord | None, wire: PayterWire, failure: Failure) -> float:
         """The cloud told nothing. A terminal that left an old processor is not waited for there."""
-        gone = wire.unreachable or isinstance(failure, Refusal)
+        refused = isinstance(failure, Refusal) and failure.credible and failure.status in {401, 403, 404}
+        gone = bool(wire.unreachable) or refused
         if gone and arm is not None and arm.state is not ArmState.CLOSED and arm.account_id != record.account_id:
             # No card of it is in use (asked above), and nothing can be armed there any more.
             await self._close(arm, "processor changed")
-            return self._back_off() if wire.unreachable else 0.0
+            return 0.0
         if wire.unreachable:
             await self._report(False, "no processor")
         elif isinstance(failure, Refusal):  # not known there, or the key is wrong: it can take no card
@@ -293,9 +295,9 @@ class TerminalKeeper:
             )
         )
 
-    async def _report(self, online: bool, state: str) -> None:
+    async def _report(self, online: bool, state: str, firmware: str = "") -> None:
         """Write down a change between online and offline; coming back, an Apollo has forgotten its screens."""
-        if online == self._online:
+        if online == self._online and firmware in {"", self._firmware}:
             return
         now = self._clock()
         fact = TerminalStateReported(
@@ -304,10 +306,11 @@ class TerminalKeeper:
             serial=self.serial,
             online=online,
             state=state,
+            firmware=firmware,
         )
         await self._inbox.submit(fact)
-        self._online = online
-        self._screen_due = self._screen_due or online
+        self._screen_due = self._screen_due or (online and not self._online)
+        self._online, self._firmware = online, firmware or self._firmware
 
     async def _show_start_screen(self, record: TerminalRecord, arm: ArmRecord | None, wire: PayterWire) -> None:
         """Send the start screen after every offline → online [D]; best effort."""

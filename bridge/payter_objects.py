@@ -56,6 +56,7 @@ class TerminalStatus:
     online: bool
     state: TerminalState
     raw_state: str
+    firmware: str = ""  # [A]: no document tells of it; kept where a cloud says it
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,13 @@ def parse_terminal(body: Any) -> TerminalStatus | None:
         return None
     raw = _text(body.get("state"), 32).upper()
     state = TerminalState(raw) if raw in ("IDLE", "READING", "CARD") else TerminalState.BUSY
-    return TerminalStatus(_text(body.get("serialNumber"), 64), body.get("online") is not False, state, raw)
+    return TerminalStatus(
+        _text(body.get("serialNumber"), 64),
+        body.get("online") is not False,
+        state,
+        raw,
+        _text(body.get("firmwareVersion"), 60),
+    )
 
 
 def parse_card(body: Any) -> ReadCard | None:

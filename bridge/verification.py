@@ -37,10 +37,7 @@ ARMING_TRIES = 3  # the reader may be armed by a keeper that does not know of th
 
 
 class PayterVerification:
-    """Implements `csms.terminals.verification_port.VerificationPort`.
-
-    ``wires``: those of the processors' accounts ("": the platform's).
-    """
+    """Implements `csms.terminals.verification_port.VerificationPort`."""
 
     def __init__(self, options: PayterOptions, wires: Wires, clock: Callable[[], datetime]) -> None:
         self._options = options
@@ -93,14 +90,16 @@ class PayterVerification:
 
     async def card(self, trial: Trial, wait_s: int) -> CardRead | NoCardYet:
         """Wait for a card, at most ``wait_s`` seconds."""
-        card = await (await self._wires.of(trial.account_id)).card(trial.serial, wait_s)
+        wire = await self._wires.of(trial.account_id)
+        card = await wire.card(trial.serial, wait_s)
         if isinstance(card, ReadCard):
             return CardRead(card_ref(self._options.card_hash_key, card.card_id))
         return NoCardYet()
 
     async def disarm(self, trial: Trial) -> bool:
         """Let the reader forget the trial; False if nobody could say whether it has."""
-        return isinstance(await (await self._wires.of(trial.account_id)).stop(trial.serial), Done)
+        wire = await self._wires.of(trial.account_id)
+        return isinstance(await wire.stop(trial.serial), Done)
 
     async def authorise(self, trial: Trial, *, attempt: int, known_refs: frozenset[str]) -> HoldOutcome:
         """Hold the amount on the card that was read. Above attempt 1 a hold is looked for first."""

@@ -14,10 +14,11 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bridge.bridge import Bridge
+from bridge.data_api import DataApi, DataApiCredentials
 from bridge.none import NoTerminals
 from bridge.options import PayterOptions, retry_delay_s
 from bridge.redaction import RedactingAccessLogger, http_log
-from csms.nouns import keepers, steps
+from csms.nouns import calendars, keepers, steps
 from csms.ocpp.certificate_calls import delivery_call, renewal_call
 from csms.ocpp.configurator import OcppConfigurator
 from csms.ocpp.cost_port import OcppCostPort
@@ -27,6 +28,9 @@ from csms.ocpp.options import OcppOptions
 from csms.ocpp.server import OcppServer
 from csms.ocpp.station_port import OcppStationPort
 from csms.ocpp.tls import KeyPair, TlsError
+from csms.payouts.provider_notices import ProviderNoticeDoer, ReconciliationOptions, SendProviderNotice, mail_by
+from csms.payouts.reconciliation import ReconcileAccount, ReconciliationDoer
+from csms.payouts.statements import CloseStatements, StatementDoer
 from csms.provision import provision
 from csms.settings import PayterSettings, Settings, SettingsError
 from csms.stations.authority_store import AuthoritySettings, ensure_authority
@@ -40,22 +44,26 @@ from csms.stations.file_store import FileStore
 from csms.stations.frame_log import FrameLog
 from csms.stations.history import close_what_a_crash_left
 from csms.stations.passwords import PasswordDoer, RotatePassword
+from csms.terminals.alarms import AlarmDoer, WatchForAlarms
+from csms.terminals.mail import MailDoer, MailOptions
+from csms.terminals.notice_clock import NoticeDoer, RemindOfNotice
 from csms.terminals.onboarding import OnboardingOptions
 from csms.terminals.onboarding_checks import CheckCase, CheckDoer, Checks
 from csms.terminals.processors import Platform, Processors, Reachable, reseal
+from csms.terminals.reminders import SendReminder
 from csms.terminals.rounds import MakeRound, RoundDoer, RoundTimes
 from csms.terminals.trial import ArmTrial, AwaitTrialCard, HoldTrial, LookUpTrial, ReleaseTrial, TrialCallbacks
 from csms.terminals.trial_doers import TrialDoers
 from csms.terminals.vault import Vault
 from csms.terminals.verification_port import NoCloud
 from csms.web.api.api import Api, problems
+from csms.web.calendar_feeds import CalendarFeeds
 from csms.web.health import health_routes
 from csms.web.receipts import ReceiptPages
 from csms.web.uploads import StationFiles
 from sessions.clock import Clock, SystemClock
 from sessions.directory_sql import SqlDirectory
 from sessions.doers import Doers
-from sessions.families import family_of
 from sessions.outbox import Outbox
 from sessions.ports import TerminalPort
 from sessions.service import Service
@@ -155,7 +163,26 @@ class App:
             steps(),
         )
         doers.add(MakeRound, self.rounds)
+        doers.add(RemindOfNotice, NoticeDoer(self.service, self.engine, self.clock.now))
+        keep_trying = timedelta(days=settings.care.reminder_days)
+        self.mail = MailDoer(self.service, self.engine, self.clock.now, mail_options(settings), keep_trying)
+        doers.add(SendReminder, self.mail)
+        self.alarms = AlarmDoer(self.service, self.engine, self.clock.now, settings.care.thresholds())
+        doers.add(WatchForAlarms, self.alarms)
+        doers.add(CloseStatements, StatementDoer(self.service, self.engine, self.clock.now))
         self._onboarding(doers)
+        doers.add(
+            ReconcileAccount,
+            ReconciliationDoer(
+                self.service,
+                self.engine,
+                self.clock.now,
+                DataApi(self._data_api_credentials, page_rows=settings.reconciliation.page_rows),
+                settings.reconciliation.rules_for,
+            ),
+        )
+        notices = mail_by(mail_options(settings), self.clock.now)
+        doers.add(SendProviderNotice, ProviderNoticeDoer(self.service, self.engine, self.clock.now, notices))
         self.files = FileStore(
             self.engine,
             self.clock.now,
@@ -175,9 +202,18 @@ class App:
             onboarding=onboarding_options(settings, self._wake_terminal),
             now=self.clock.now,
             public_url=self.public_url,
+            photo_bytes=settings.care.photo_bytes,
             serial_patterns=settings.inventory.serial_patterns,
             licence_grace_days=settings.licences.grace_days,
             processors=self.processors,
+            debtor=settings.payouts.debtor(settings.issuer.name),
+            reconciliation=ReconciliationOptions(
+                platform=settings.issuer.name,
+                contact=settings.issuer.email,
+                domain=settings.reconciliation.data_api_domain,
+                provider_email=settings.reconciliation.provider_email,
+                max_bytes=settings.reconciliation.max_bytes,
+            ),
         )
         if self.bridge is not None:
             self.api.probe, self.api.wake = self.bridge.probe, self.bridge.wake
@@ -225,6 +261,25 @@ class App:
         trials = TrialCallbacks(self.engine, self.service.submit, self.clock.now)
         return Bridge(options, self.service, self.directory, self.clock.now, self.processors, trials=trials)
 
+    async def _data_api_credentials(self, account_id: str) -> DataApiCredentials | None:
+        """The platform's stand in the settings, an own processor's in the vault."""
+        if account_id:
+            own = await self.processors.data_api(account_id)
+            if own is None:
+                return None
+            return DataApiCredentials(
+                base_url=own.data_url, username=own.user, password=own.password, domain=own.domain
+            )
+        r = self.settings.reconciliation
+        if not r.data_api_username:
+            return None
+        return DataApiCredentials(
+            base_url=r.data_api_url,
+            username=r.data_api_username,
+            password=r.data_api_password.get_secret_value(),
+            domain=r.data_api_domain,
+        )
+
     async def start(self) -> None:
         """Database first, then what writes to it, then the doors. Raises `SchemaError`, OSError."""
         await prepare_database(self)
@@ -244,6 +299,8 @@ class App:
         await self._serve_http()
         await self.outbox.start()
         await self.rounds.begin()
+        await self.mail.begin()
+        await self.alarms.begin()
         if self.bridge is not None:
             await self.bridge.start()
         log.info("stations: ports %s; HTTP: port %s, seen as %s", self.ocpp.ports, self.http_port, self.public_url)
@@ -278,6 +335,7 @@ class App:
             *health_routes(self.engine),
             *ReceiptPages(self.engine, self.clock).routes(),
             *StationFiles(self.engine, self.service, self.files, self.clock.now).routes(),
+            *CalendarFeeds(self.engine, self.clock.now, self.public_url, calendars()).routes(),
             *(self.bridge.routes() if self.bridge else ()),
             *self.api.routes(),
         ]
@@ -327,6 +385,17 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         await app.stop()
 
 
+def processors(settings: Settings, engine: AsyncEngine) -> Processors:
+    """Owners' own processors, with the vault that their credentials are in."""
+    payter = settings.payter
+    return Processors(
+        engine,
+        Vault([key.get_secret_value() for key in settings.vault.keys]),
+        Reachable(hosts=settings.processors.hosts, loopback=settings.processors.loopback),
+        Platform(domain=payter.domain if payter else "platform", has_processor=bool(payter and payter.base_url)),
+    )
+
+
 def onboarding_options(settings: Settings, wake: Callable[[str], None]) -> OnboardingOptions:
     """Onboarding's options. ``wake``: tells a terminal's keeper to look."""
     o = settings.onboarding
@@ -337,19 +406,7 @@ def onboarding_options(settings: Settings, wake: Callable[[str], None]) -> Onboa
         test_valid=timedelta(hours=o.test_valid_h),
         max_attachment_bytes=o.max_attachment_bytes,
         max_import_rows=o.max_import_rows,
-        battery=lambda family: family_of(family).battery,
         wake=wake,
-    )
-
-
-def processors(settings: Settings, engine: AsyncEngine) -> Processors:
-    """Owners' own processors, with the vault that their credentials are in."""
-    payter = settings.payter
-    return Processors(
-        engine,
-        Vault([key.get_secret_value() for key in settings.vault.keys]),
-        Reachable(hosts=settings.processors.hosts, loopback=settings.processors.loopback),
-        Platform(domain=payter.domain if payter else "platform", has_processor=bool(payter and payter.base_url)),
     )
 
 
@@ -399,6 +456,16 @@ def contract_options(settings: Settings) -> ContractOptions:
         provider_token=c.provider_token.get_secret_value() if c.provider_token else "",
         allow_private=c.ocsp_private,
     )
+
+
+def mail_options(settings: Settings) -> MailOptions | None:
+    """The mail server's, where there is one. Raises `SettingsError` for a CA file that cannot be read."""
+    if settings.mail is None:
+        return None
+    try:
+        return settings.mail.options()
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingsError(f"mail.ca_file: cannot be read as PEM certificates ({type(error).__name__}).") from error
 
 
 def authority_settings(settings: Settings) -> AuthoritySettings | None:

@@ -111,6 +111,15 @@ def _parser() -> argparse.ArgumentParser:
     revoke.add_argument("token_id", help="its id, as `tapvolt token list` shows it")
     _config_argument(revoke)
     revoke.set_defaults(run=_token_revoke)
+
+    pans = commands.add_parser(
+        "pan-check",
+        help="look for card numbers in every text of the database, and in log files",
+        description="Tells where a card number stands, never the number. Exit status: 0 none, 1 some, 2 wrong usage.",
+    )
+    pans.add_argument("logs", nargs="*", type=Path, metavar="LOG", help="log files to read too; .gz as they are")
+    _config_argument(pans)
+    pans.set_defaults(run=_pan_check)
     return parser
 
 
@@ -341,6 +350,30 @@ def _token_revoke(args: argparse.Namespace) -> int:
         return 1
     print(f"{args.token_id}: revoked")
     return 0
+
+
+def _pan_check(args: argparse.Namespace) -> int:
+    from csms.pan_check import reflected, scan_database, scan_log
+
+    settings = _settings(args)
+
+    async def run() -> int:
+        found = 0
+        async with _database(settings) as engine:
+            tables = await reflected(engine)
+            async for hit in scan_database(engine, tables):
+                found += 1
+                print(f"card number in {hit}", file=sys.stderr)
+        print(f"{len(tables)} tables read")
+        return found
+
+    found = asyncio.run(run())
+    for path in args.logs:
+        for hit in scan_log(path):
+            found += 1
+            print(f"card number in {hit}", file=sys.stderr)
+    print(f"{found} places with a card number" if found else "no card number found")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from csms import payouts, stations, terminals
+from csms.terminals.calendar import Contributor
 from csms.terminals.rounds import Step
 from sessions import kept
 from sessions.facts import Fact
@@ -34,6 +35,12 @@ def keepers() -> Mapping[type[Fact], Sequence[Keeper]]:
 def steps() -> tuple[Step, ...]:
     """What the daily round does: the rooms' modules that have a ``ROUND``, in their order."""
     return tuple(step for noun in _nouns() for step in getattr(noun, "ROUND", ()))
+
+
+@cache
+def calendars() -> tuple[Contributor, ...]:
+    """What owners' calendars are made of: the rooms' modules that have a ``CALENDAR``, in their order."""
+    return tuple(one for noun in _nouns() for one in getattr(noun, "CALENDAR", ()))
 
 
 def _nouns() -> list[Any]:

@@ -25,8 +25,19 @@ from billing.money import exponent, to_minor
 from billing.receipt import Issuer
 from billing.tariff import Tariff, simple_tariff
 from billing.tariff_json import tariff_from_json
-from csms import owner_settings
 from csms.ocpp_settings import AuthoritySection, ContractSettings, OcppSettings, Section
+from csms.owner_settings import (
+    CareSettings,
+    InventorySettings,
+    LicenceSettings,
+    MailSettings,
+    OnboardingSettings,
+    PayoutSettings,
+    ProcessorSettings,
+    ReconciliationSettings,
+    RoundSettings,
+    VaultSettings,
+)
 from sessions.facts import TokenStatus
 from sessions.families import FAMILIES
 from sessions.session import Policy
@@ -335,12 +346,16 @@ class Settings(BaseSettings):
     contracts: ContractSettings = ContractSettings()
     payter: PayterSettings | None = None
     sessions: SessionSettings = SessionSettings()
-    rounds: owner_settings.RoundSettings = owner_settings.RoundSettings()
-    onboarding: owner_settings.OnboardingSettings = owner_settings.OnboardingSettings()
-    inventory: owner_settings.InventorySettings = owner_settings.InventorySettings()
-    licences: owner_settings.LicenceSettings = owner_settings.LicenceSettings()
-    vault: owner_settings.VaultSettings = owner_settings.VaultSettings()
-    processors: owner_settings.ProcessorSettings = owner_settings.ProcessorSettings()
+    rounds: RoundSettings = RoundSettings()
+    mail: MailSettings | None = None
+    care: CareSettings = CareSettings()
+    inventory: InventorySettings = InventorySettings()
+    licences: LicenceSettings = LicenceSettings()
+    vault: VaultSettings = VaultSettings()
+    processors: ProcessorSettings = ProcessorSettings()
+    payouts: PayoutSettings = PayoutSettings()
+    onboarding: OnboardingSettings = OnboardingSettings()
+    reconciliation: ReconciliationSettings = ReconciliationSettings()
     issuer: IssuerSettings = IssuerSettings()
     tariffs: tuple[TariffSettings, ...] = ()
     stations: tuple[StationSettings, ...] = ()

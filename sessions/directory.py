@@ -76,8 +76,8 @@ class TerminalRecord:
     evses: tuple[TerminalEvse, ...]
     account_id: str = ""
     out_of_service: str = ""
-    on_trial: bool = False
     stops_only: bool = False
+    on_trial: bool = False
 
 
 class ArmState(StrEnum):

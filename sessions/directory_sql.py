@@ -138,7 +138,8 @@ class SqlDirectory:
     async def receipt(self, session_id: str) -> ReceiptRecord | None:
         """See `StationDirectory.receipt`."""
         async with reading(self._engine) as connection:
-            query = select(t.receipts.c.document).where(t.receipts.c.session_id == session_id)
+            sale = (t.receipts.c.session_id == session_id, t.receipts.c.kind == "sale")
+            query = select(t.receipts.c.document).where(*sale)
             document = (await connection.execute(query)).scalar()
         if document is None:
             return None

@@ -324,10 +324,11 @@ class ArmClosed(TerminalFact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TerminalStateReported(TerminalFact):
-    """The cloud says the terminal is online or not (hook, callback or GET)."""
+    """The cloud says the terminal is online or not (hook, callback or GET). ``firmware``: "" where it is not told."""
 
     online: bool
     state: str = ""
+    firmware: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

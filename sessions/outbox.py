@@ -45,6 +45,7 @@ class Outbox:
         self._lane_of = lane_of
         self._lanes: dict[str, asyncio.Lock] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._claiming = asyncio.Lock()
         self._wake = asyncio.Event()
         self._sleeps_until: datetime | None = None
         self._loop: asyncio.Task[None] | None = None
@@ -55,10 +56,11 @@ class Outbox:
 
     async def stop(self) -> None:
         """Stop. Commands under way are abandoned as in a crash: their leases run out, or this node takes them back."""
-        tasks = [task for task in (self._loop, *self._running.values()) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        async with self._claiming:  # a write that is broken off may leave SQLite's lock behind
+            tasks = [task for task in (self._loop, *self._running.values()) if task is not None]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def take(self, ready: Sequence[Dispatched], next_due: datetime | None) -> None:
         """Fresh from a commit: run what is due (leased to us already), and note when the next timer is."""
@@ -77,8 +79,9 @@ class Outbox:
             self._wake.clear()
             self._sleeps_until = None  # a timer that a commit brings while we look must wake us
             try:
-                for dispatched in await self._claim():
-                    self._spawn(dispatched)
+                async with self._claiming:
+                    for dispatched in await self._claim():
+                        self._spawn(dispatched)
                 until = await self._next_due()
             except Exception:
                 log.exception("the outbox could not read the database; it tries again")

@@ -283,6 +283,13 @@ async def set_counter(connection: AsyncConnection, name: str, value: int) -> Non
     await connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
 
 
+async def next_number(connection: AsyncConnection, name: str) -> int:
+    """The counter's next number: given out by the caller's commit, or not at all, so a series has no gaps."""
+    number = await counter(connection, name) + 1
+    await set_counter(connection, name, number)
+    return number
+
+
 async def enqueue(connection: AsyncConnection, commands: Iterable[Command], now: datetime) -> None:
     """Put commands into the outbox beside the loop, in the caller's transaction; a known key changes nothing.
 
@@ -387,3 +394,21 @@ async def upsert(connection: AsyncConnection, table: Any, key: list[str], rows: 
         await connection.execute(insert.on_conflict_do_update(index_elements=key, set_=changes))
     else:
         await connection.execute(insert.on_conflict_do_nothing(index_elements=key))
+
+
+async def upsert_many(
+    connection: AsyncConnection,
+    table: Any,
+    key: list[str],
+    rows: list[dict[str, Any]],
+    *,
+    keep: Iterable[str] = (),
+) -> None:
+    """As `upsert`, for thousands of rows: one prepared statement, row by row. ``keep``: never overwritten."""
+    if not rows:
+        return
+    insert = insert_for(connection)(table)
+    kept = {*key, *keep}
+    changes = {name: insert.excluded[name] for name in rows[0] if name not in kept}
+    statement = insert.on_conflict_do_update(index_elements=key, set_=changes)
+    await connection.execute(statement if changes else insert.on_conflict_do_nothing(index_elements=key), rows)

@@ -292,9 +292,7 @@ class Service:
 
     async def _issue_receipt(self, connection: AsyncConnection, session: Session, now: datetime) -> None:
         """Number and store the sales document: number and document commit together, so the series has no gaps."""
-        name = f"receipt:{session.issuer_id}"
-        number = await rows.counter(connection, name) + 1
-        await rows.set_counter(connection, name, number)
+        number = await rows.next_number(connection, f"receipt:{session.issuer_id}")
         issuer, more = await self._issuer(connection, session.issuer_id), {}
         if session.account_id:
             p = processor_accounts.c

@@ -38,6 +38,14 @@ AnswersOutcome = Answering | CredentialsRefused | TerminalUnknown | CloudSilent
 
 
 @dataclass(frozen=True, slots=True)
+class TrialAt:
+    """A test transaction, and the processor it is made at ("": the platform's)."""
+
+    test_id: str
+    account_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Armed:
     """The reader waits for a card."""
 
@@ -72,14 +80,6 @@ class NotReached:
     """It does not; ``reason`` says how it failed, without the address."""
 
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class OpenTrial:
-    """Which test transaction an interaction is of, and through which account it was armed."""
-
-    test_id: str
-    account_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

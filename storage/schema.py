@@ -117,10 +117,19 @@ receipts = Table(
     Column("receipt_token", String(64), primary_key=True),
     Column("issuer_id", String(40), nullable=False),
     Column("number", BigInteger, nullable=False),  # gap-free per issuer: allotted from `counters` in the same commit
-    Column("session_id", String(40), nullable=False, unique=True),
+    Column("session_id", String(40), nullable=False, index=True),
     Column("issued_at", UtcDateTime, nullable=False),
     Column("document", Text, nullable=False),
+    Column("kind", String(12), nullable=False, server_default="sale"),  # billing.receipt.DocumentKind
     UniqueConstraint("issuer_id", "number"),
+    # One sale; its credit notes may be several.
+    Index(
+        "uq_receipts_sale",
+        "session_id",
+        unique=True,
+        sqlite_where=text("kind = 'sale'"),
+        postgresql_where=text("kind = 'sale'"),
+    ),
 )
 
 counters = Table(

@@ -16,7 +16,9 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from csms.pan_check import scan_database
 from storage.engine import create_engine
+from storage.tables import load
 from storage.upgrade import upgrade
 
 KINDS = ("sqlite", "postgresql")
@@ -79,9 +81,19 @@ async def _migrate(url: str) -> None:
 
 def _run(coroutine: Any) -> None:
     """Run to the end, whether or not a loop runs in this thread."""
-    thread = threading.Thread(target=asyncio.run, args=(coroutine,))
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            asyncio.run(coroutine)
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
     thread.start()
     thread.join()
+    if failed:
+        raise failed[0]
 
 
 class Databases:
@@ -91,9 +103,15 @@ class Databases:
         self._directory = directory
         self._postgres: PostgresTemplates | None = None
         self._template: Path | None = None
+        self._made: dict[str, str] = {}  # URL → the test it was made for
 
     def fresh(self, kind: str) -> str:
         """The URL of a new database with the newest schema."""
+        url = self._fresh(kind)
+        self._made[url] = os.environ.get("PYTEST_CURRENT_TEST", "")
+        return url
+
+    def _fresh(self, kind: str) -> str:
         if kind == "postgresql":
             if self._postgres is None:
                 self._postgres = PostgresTemplates()
@@ -113,6 +131,22 @@ class Databases:
             return self._postgres.fresh(migrated=False)
         return f"sqlite:///{self._directory / f'empty-{next(_numbers)}.sqlite3'}"
 
+    def card_numbers(self) -> list[str]:
+        """Where a card number was left in any of the databases, and by which test: there must be none (PCI DSS)."""
+        found: list[str] = []
+
+        async def look() -> None:
+            tables = load().sorted_tables
+            for url, test in self._made.items():
+                engine = create_engine(url)
+                try:
+                    found.extend([f"{test}: {hit}" async for hit in scan_database(engine, tables)])
+                finally:
+                    await engine.dispose()
+
+        _run(look())
+        return found
+
     def close(self) -> None:
         """Stop what was started."""
         if self._postgres is not None:
@@ -124,7 +158,10 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     """Both kinds, started when first asked for."""
     made = Databases(tmp_path_factory.mktemp("databases"))
     yield made
-    made.close()
+    try:
+        assert made.card_numbers() == []
+    finally:
+        made.close()
 
 
 @pytest.fixture(params=KINDS)

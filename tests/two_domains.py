@@ -95,13 +95,13 @@ def wanted_credentials(**changes: Any) -> dict[str, Any]:
     return {"api_key": OWN_KEY, "data_api_user": OWN_USER, "data_api_password": OWN_PASSWORD} | changes
 
 
-async def own_processor(api: Any, cloud: TerminalCloud, *serials: str) -> str:
+async def own_processor(api: Any, cloud: TerminalCloud, *serials: str, **changes: Any) -> str:
     """An account with everything it needs, routed for these terminals; its id. ``api``: (method, path, body, …)."""
-    account_id = str((await api("POST", "/processors", wanted_account(cloud), status=201))["account_id"])
+    account_id = str((await api("POST", "/processors", wanted_account(cloud, **changes), status=201))["account_id"])
     path = f"/processors/{account_id}"
     await api("PUT", f"{path}/credentials", wanted_credentials(), headers={"If-Match": '"1"'})
     for requirement in ("agreement", "merchant"):
-        await api("PUT", f"{path}/requirements/{requirement}", {"reference": f"{requirement} 2026-1"})
+        await api("PUT", f"{path}/requirements", {"requirement": requirement, "reference": f"{requirement} 2026-1"})
     shown = await api("POST", f"{path}/verification")
     assert [each["met"] for each in shown["requirements"]] == [True, True, True], shown["requirements"]
     for serial in serials:

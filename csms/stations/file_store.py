@@ -38,6 +38,7 @@ class Shelf(StrEnum):
     """The folders."""
 
     UPLOADS = "uploads"  # by transfer id
+    PHOTOS = "photos"  # of terminals, by photo id
     FIRMWARE = "firmware"  # by image id
     ATTACHMENTS = "attachments"  # by attachment id (csms.terminals.case_attachments)
 

@@ -73,10 +73,11 @@ class FrameLog:
         ]
 
     async def stop(self) -> None:
-        """Write what waits, and stop."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Write what waits, and stop. Nothing is broken off while it is written: SQLite's lock might outlive it."""
+        async with self._writing:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._flush()
         for followers in self._followers.values():
             for queue in followers:
@@ -162,7 +163,7 @@ class FrameLog:
     async def _sweep(self) -> int:
         """Delete some frames that are older than is kept; how many."""
         old = select(t.frames.c.frame_id).where(t.frames.c.at < self._now() - self._keep).limit(SWEEP_AT_ONCE)
-        async with writing(self._engine) as connection:
+        async with self._writing, writing(self._engine) as connection:
             return (await connection.execute(delete(t.frames).where(t.frames.c.frame_id.in_(old)))).rowcount
 
 

@@ -8,10 +8,13 @@ from typing import Any
 from billing.bank_account import mask_iban
 
 _SECRET = re.compile(
-    r"password|secret|passphrase|private|authorization_?key|api_?key|data_api_user|\bpin\b", re.IGNORECASE
+    r"password|secret|passphrase|private|authorization_?key|api_?key|data_api_user|\bpin\b|door_code", re.IGNORECASE
 )
 #: In an address: the user's part, and what makes a link of this system's unguessable.
-_IN_ADDRESS = re.compile(r"(?<=://)[^/@\s\"']+(?=@)|(?<=/uploads/)[A-Za-z0-9_-]{43}|(?<=/firmware/)[A-Za-z0-9_-]{43}")
+_IN_ADDRESS = re.compile(
+    r"(?<=://)[^/@\s\"']+(?=@)|(?<=/uploads/)[A-Za-z0-9_-]{43}|(?<=/firmware/)[A-Za-z0-9_-]{43}"
+    r"|(?<=/calendar/)[A-Za-z0-9_-]{43}"
+)
 _NAMES = ("key", "name", "variable")
 _VALUES = ("value", "attributeValue")
 MASK = "**********"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -49,6 +50,13 @@ class MoveRefusedError(Exception):
     """The terminal cannot go there from where it is; the text says why, and what it could do."""
 
 
+#: What modules beside this one ask before a move, and what follows it, in its transaction: (connection, serial, from,
+#: to, now). A guard raises `MoveRefusedError`.
+MoveHook = Callable[[AsyncConnection, str, State, State, datetime], Awaitable[None]]
+GUARDS: list[MoveHook] = []
+FOLLOWERS: list[MoveHook] = []
+
+
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
     """Where a terminal is. ``site_id``: a site of its owner's, or None. ``place``: where there, or somewhere else."""
@@ -86,11 +94,17 @@ async def move(
         raise MoveRefusedError(f"Terminal {serial} is {at}; from there it can become {possible}, not {to}.")
     if at is State.SUSPENDED and to is State.LIVE and not await _was_live(connection, found):
         raise MoveRefusedError(f"Terminal {serial} was never live: it becomes so by finishing its onboarding.")
+    if at is not to:
+        for guard in GUARDS:
+            await guard(connection, serial, at, to, now)
     is_now = whereabouts or was
     values = {"inventory_state": to.value, "site_id": is_now.site_id, "place": is_now.place[:200]}
     await connection.execute(update(s.terminals).where(s.terminals.c.serial == serial).values(values))
     told = place or " · ".join(part for part in (is_now.site_id, is_now.place) if part)
     await record(connection, serial, at, to, by=by, reason=reason, now=now, place=told)
+    if at is not to:
+        for follow in FOLLOWERS:
+            await follow(connection, serial, at, to, now)
     return at
 
 

@@ -31,6 +31,7 @@ from csms.terminals.checklist import (
 )
 from csms.terminals.inventory import MoveRefusedError, State, move
 from csms.terminals.verdicts import Verdict
+from sessions.families import family_of
 from sessions.rows import counter, set_counter
 from storage import onboarding_schema as t
 from storage import schema as s
@@ -70,7 +71,7 @@ class NoSuchTerminalError(CaseRefusedError):
 class OnboardingOptions:
     """The operator's settings, and what the rooms above know.
 
-    ``battery``: whether a family has one. ``wake``: tells the keeper of a terminal to look. ``test_amount``: in major
+    ``wake``: tells the keeper of a terminal to look. ``test_amount``: in major
     units of the terminal's currency.
     """
 
@@ -80,7 +81,6 @@ class OnboardingOptions:
     test_valid: timedelta
     max_attachment_bytes: int
     max_import_rows: int
-    battery: Callable[[str], bool]
     wake: Callable[[str], None]
 
 
@@ -150,7 +150,7 @@ async def start(connection: AsyncConnection, new: NewCase, options: OnboardingOp
         )
     )
     processor = Processor.OWN if terminal.account_id else Processor.PLATFORM
-    steps = checklist(new.origin, processor, battery=options.battery(terminal.family))
+    steps = checklist(new.origin, processor, battery=family_of(terminal.family).battery)
     rows = [
         {"case_id": number, "code": step.code, "position": n, "state": StepState.OPEN.value, "result": ""}
         for n, step in enumerate(steps)

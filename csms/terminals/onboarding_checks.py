@@ -13,10 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing.tariff_json import tariff_from_json
 from csms.stations.calls import Waiters
-from csms.terminals import domain_transfers, onboarding
+from csms.terminals import onboarding
 from csms.terminals.checklist import ENDED, TEST, CaseState, StepState
-from csms.terminals.processor_choice import to_be_moved
-from csms.terminals.processors import MISSING, Platform, confirmations
+from csms.terminals.processor_choice import unmet, untransferred
+from csms.terminals.processors import Platform
 from csms.terminals.verdicts import JUDGES, Known, Place, Price, Verdict
 from csms.terminals.verification_port import ProbePort, VerificationPort
 from sessions.codec import register
@@ -28,21 +28,6 @@ from storage import onboarding_schema as t
 from storage import owner_schema
 from storage import schema as s
 from storage.engine import reading
-
-
-async def untransferred(connection: AsyncConnection, serial: str, account_id: str, platform: Platform) -> str | None:
-    """What is missing until the terminal sits in the domain of its processor; None: it does."""
-    domain = await domain_transfers.domain_of(connection, account_id, platform.domain)
-    if domain is None:
-        return f"Terminal {serial} names a processor account that is not there."
-    sits = await domain_transfers.sits_in(connection, serial, platform.domain)
-    return None if sits == domain else f"Terminal {serial}: {await to_be_moved(connection, serial, sits, domain)}."
-
-
-async def unconfirmed(connection: AsyncConnection, serial: str, account_id: str) -> tuple[str, ...]:
-    """The requirements of an own processor's account, and of the terminal there, that are not met."""
-    known = await confirmations(connection, account_id, serial)
-    return tuple(MISSING[each.requirement] for each in known if not each.met)
 
 
 @register
@@ -92,7 +77,7 @@ async def gather(connection: AsyncConnection, case: Any, platform: Platform, now
         licensed_until=terminal.licensed_until,
         places=await _places(connection, case.serial),
         untransferred=await untransferred(connection, case.serial, case.account_id, platform),
-        unmet=await unconfirmed(connection, case.serial, case.account_id) if case.account_id else (),
+        unmet=tuple(await unmet(connection, case.account_id, case.serial)) if case.account_id else (),
         test_passed=(await connection.execute(tested.limit(1))).first() is not None,
         called_back_at=(await connection.execute(called.limit(1))).scalar(),
     )

@@ -142,7 +142,7 @@ def checked(owner: Owner) -> Owner:
         company = _refuse("organisation_number", organisation_number, owner.country, company)
         vat = _refuse("vat_number", vat_number, owner.country, vat)
     if owner.bic and not owner.iban:
-        raise OwnerRefusedError("A BIC alone pays nobody: give the IBAN too.", "iban")
+        raise OwnerRefusedError("A BIC alone pays nobody: give the IBAN too, or neither.", "iban")
     return replace(
         owner,
         organisation_number=company,

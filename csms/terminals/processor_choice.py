@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from csms.terminals import domain_transfers
 from csms.terminals.processors import MISSING, Platform, confirmations
 from sessions.commands import Command
+from sessions.directory import ArmState
 from sessions.facts import ArmOpened
 from storage import owner_schema as o
 from storage import schema as t
@@ -73,13 +74,25 @@ async def obstacles(
             reasons.append("the platform has no processor of its own (settings: payter.base_url, payter.api_key)")
     sits = await domain_transfers.sits_in(connection, terminal.serial, platform.domain)
     if sits != domain and not (sits is None and found_there):
-        reasons.append(await to_be_moved(connection, terminal.serial, sits, domain))
+        reasons.append(await _to_be_moved(connection, terminal.serial, sits, domain))
     return reasons
 
 
+async def unmet(connection: AsyncConnection, account_id: str, serial: str) -> list[str]:
+    """What an own processor's account, and the terminal at it, have not had confirmed; nothing if all is."""
+    known = await confirmations(connection, account_id, serial)
+    return [MISSING[each.requirement] for each in known if not each.met]
+
+
+async def untransferred(connection: AsyncConnection, serial: str, account_id: str, platform: Platform) -> str | None:
+    """What is missing until the terminal sits in the domain of the account ("": the platform's); None: it does."""
+    domain = await domain_transfers.domain_of(connection, account_id, platform.domain)
+    sits = await domain_transfers.sits_in(connection, serial, platform.domain)
+    return None if sits == domain else await _to_be_moved(connection, serial, sits, domain or "")
+
+
 async def _of_account(connection: AsyncConnection, terminal: Any, account_id: str) -> list[str]:
-    known = await confirmations(connection, account_id, terminal.serial)
-    reasons = [MISSING[each.requirement] for each in known if not each.met]
+    reasons = await unmet(connection, account_id, terminal.serial)
     issuer = select(t.issuers.c.issuer_id).where(t.issuers.c.issuer_id == f"owner:{terminal.owner_id}")
     if (await connection.execute(issuer)).first() is None:
         reasons.append("receipts cannot be written in the owner's name: complete the owner's name and numbers")
@@ -90,8 +103,7 @@ async def _of_account(connection: AsyncConnection, terminal: Any, account_id: st
     return reasons + [f"it serves station {name}, which is another owner's: nobody can sell for two" for name in found]
 
 
-async def to_be_moved(connection: AsyncConnection, serial: str, sits: str | None, domain: str) -> str:
-    """What is to be done so that the terminal comes into ``domain``."""
+async def _to_be_moved(connection: AsyncConnection, serial: str, sits: str | None, domain: str) -> str:
     moving = await domain_transfers.under_way(connection, serial)
     if moving is not None and moving.to_domain == domain:
         return (
@@ -135,17 +147,28 @@ async def choose(
     c = o.processor_changes
     pending = (c.c.serial == serial, c.c.state == ChangeState.PENDING.value)
     await connection.execute(update(c).where(*pending).values(state=ChangeState.SUPERSEDED.value))
+    # Taken back before it took effect: the reader is still armed where it is to be.
+    still = await _armed_at(connection, serial) == account_id
     change = {
         "serial": serial,
         "from_account": terminal.account_id,
         "to_account": account_id,
-        "state": ChangeState.PENDING.value,
+        "state": ChangeState.EFFECTIVE.value if still else ChangeState.PENDING.value,
+        "effective_at": now if still else None,
         "reason": reason,
         "requested_by": by[:80],
         "requested_at": now,
     }
     await connection.execute(c.insert().values(change))
     return True
+
+
+async def _armed_at(connection: AsyncConnection, serial: str) -> str | None:
+    """Where the reader is armed just now; None if it is not."""
+    a = t.arms.c
+    query = select(a.account_id, a.state).where(a.serial == serial).order_by(a.opened_at.desc()).limit(1)
+    row = (await connection.execute(query)).first()
+    return None if row is None or row.state == ArmState.CLOSED else str(row.account_id)
 
 
 async def in_use(connection: AsyncConnection, terminal: Any) -> InUse:

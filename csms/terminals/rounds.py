@@ -115,8 +115,7 @@ class RoundDoer:
                 )
                 await step(made)
                 await enqueue(connection, made.commands, made.now)
-            if made.commands:
-                self._service.wake(made.now)
+            self._service.wake(made.now)  # reminders are written beside ``commands``
         tomorrow = self._times.due_at(command.day + timedelta(days=1))
         fact = RoundMade(key=f"{command.key}:made", at=self._now(), day=command.day, next_at=tomorrow)
         await self._service.complete(command.key, fact)

@@ -38,7 +38,7 @@ from sessions.codec import register
 from sessions.commands import Command
 from sessions.facts import Fact
 from sessions.rows import enqueue
-from sessions.verification import OpenTrial
+from sessions.verification import TrialAt
 from storage import onboarding_schema as t
 from storage import schema as s
 from storage.engine import reading
@@ -385,12 +385,12 @@ class TrialCallbacks:
         self._submit = submit
         self._now = now
 
-    async def trial(self, arm_id: str) -> OpenTrial | None:
+    async def trial(self, arm_id: str) -> TrialAt | None:
         """The trial of this interaction."""
         x = t.test_transactions.c
         async with reading(self._engine) as connection:
             row = (await connection.execute(select(x.test_id, x.account_id).where(x.arm_id == arm_id))).first()
-        return None if row is None else OpenTrial(row.test_id, row.account_id)
+        return TrialAt(row.test_id, row.account_id) if row is not None else None
 
     async def called_back(self, test_id: str) -> None:
         """Write it down, once."""

@@ -166,6 +166,7 @@ class Terminal:
     currency: str = "NOK"
     domain: str = DOMAIN
     online: bool = True
+    firmware: str = ""
     state: str = IDLE
     authorized_amount: int = 0
     callback_url: str = ""
@@ -181,7 +182,8 @@ class Terminal:
 
     def to_json(self) -> dict[str, Any]:
         """The wire's Terminal object."""
-        return {"serialNumber": self.serial, "online": self.online, "state": self.state, "model": self.family}
+        told = {"firmwareVersion": self.firmware} if self.firmware else {}
+        return {"serialNumber": self.serial, "online": self.online, "state": self.state, "model": self.family} | told
 
     def screen(self) -> dict[str, Any]:
         """What a person sees, for tests and for the page under ``/_sim``."""

@@ -37,19 +37,39 @@ CHECKS = (
 )
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def system(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Served]:
-    """One running system per database for all operations."""
-    with served(databases.fresh(request.param)) as running:
+@pytest.fixture(scope="module", params=["postgresql"])  # so that a test's name says it
+def on_postgresql(databases: Databases) -> Iterator[Served]:
+    """One running system for all operations."""
+    with served(databases.fresh("postgresql")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=["sqlite"])
+def on_sqlite(databases: Databases) -> Iterator[Served]:
+    """The same on the other database."""
+    with served(databases.fresh("sqlite")) as running:
         yield running
 
 
 each_operation: Callable[[F], F] = schema.exclude(operation_id=sorted(ENDLESS)).parametrize()
+common: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck), "derandomize": True}
 
 
 @each_operation
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-def test_no_5xx_and_no_undocumented_status(case: Any, system: Served) -> None:
+@settings(max_examples=15, **common)
+def test_no_5xx_and_no_undocumented_status(case: Any, on_postgresql: Served) -> None:
+    """On the database that is the stricter one: of values' types, lengths and characters."""
+    validate(case, on_postgresql)
+
+
+@each_operation
+@settings(max_examples=5, **common)
+def test_no_5xx_and_no_undocumented_status_on_sqlite(case: Any, on_sqlite: Served) -> None:
+    validate(case, on_sqlite)
+
+
+def validate(case: Any, system: Served) -> None:
+    """Send it; the answer must be one that is documented."""
     case.call_and_validate(
         base_url=system.base_url,
         headers={"Authorization": f"Bearer {system.token}"},

@@ -17,7 +17,7 @@ from csms.terminals.processors import reseal
 from csms.terminals.vault import Vault
 from csms.web.api.access import Role, create_token
 from simulators.terminal_cloud import TerminalCloud
-from storage import fleet_schema
+from storage import fleet_schema, schema
 from storage import owner_schema as o
 from storage.engine import reading, writing
 from tests.conformance.bench import Bench, bench
@@ -49,7 +49,7 @@ class Shop:
     async def api(self, method: str, path: str, body: Any = None, status: int = 200, **more: Any) -> Any:
         return await self.bench.api(method, path, body, status=status, **more)
 
-    async def as_owner(self, owner_id: str = OWNER, role: Role = Role.ADMIN) -> str:
+    async def as_owner(self, owner_id: str = OWNER, role: Role = Role.OPERATOR) -> str:
         _, token = await create_token(self.bench.app.engine, "user", role, datetime.now(UTC), owner_id=owner_id)
         return token
 
@@ -95,12 +95,13 @@ async def test_each_requirement_stands_alone_until_it_is_met(shop: Shop) -> None
     verified = (await shop.api("POST", f"{path}/verification"))["requirements"][1]
     assert (verified["met"], verified["confirmed_by"], verified["reference"]) == (True, "machine", OWN_DOMAIN)
     # A machine's word cannot be given by a person, and a person's has a name.
-    await shop.api("PUT", f"{path}/requirements/domain", {"reference": "says me"}, status=409)
-    await shop.api("PUT", f"{path}/requirements/routing", {"reference": "x"}, status=404)
-    said = await shop.api("PUT", f"{path}/requirements/agreement", {"reference": "PA-7"})
+    for other in ("domain", "routing"):
+        await shop.api("PUT", f"{path}/requirements", {"requirement": other, "reference": "says me"}, status=409)
+    agreement = {"requirement": "agreement", "reference": "PA-7"}
+    said = await shop.api("PUT", f"{path}/requirements", agreement)
     assert (said["requirements"][0]["met"], said["requirements"][0]["reference"]) == (True, "PA-7")
     assert said["requirements"][0]["confirmed_by"].startswith("test (")
-    back = await shop.api("PUT", f"{path}/requirements/agreement", {"reference": "PA-7 ended", "met": False})
+    back = await shop.api("PUT", f"{path}/requirements", agreement | {"met": False})
     assert not back["requirements"][0]["met"]
 
 
@@ -190,6 +191,20 @@ async def test_a_change_taken_back_before_it_took_effect_is_told(shop: Shop) -> 
     assert [each["state"] for each in shown["changes"]] == ["pending", "superseded"]
 
 
+async def test_a_change_back_to_where_the_reader_is_armed_needs_not_wait(shop: Shop) -> None:
+    account_id = await own_processor(shop.api, shop.cloud, SERIAL)
+    await shop.cloud.wait_for(lambda cloud: cloud.terminal(SERIAL).state == "READING")
+    shop.cloud.fault("stop", "error", times=1000)  # so that the reader stays armed where it is
+    async with writing(shop.bench.app.engine) as connection:
+        await connection.execute(schema.terminals.update().values(domain=OWN_DOMAIN))
+    shown = await shop.api("PUT", f"/terminals/{SERIAL}/processor", choice({"account_id": account_id}))
+    assert (shown["pending"], shown["armed_at"]) == (True, "")
+    async with writing(shop.bench.app.engine) as connection:
+        await connection.execute(schema.terminals.update().values(domain="simulator"))
+    shown = await shop.api("PUT", f"/terminals/{SERIAL}/processor", {"account_id": "", "reason": "back"})
+    assert [each["state"] for each in shown["changes"]] == ["effective", "superseded"]
+
+
 async def test_another_owners_account_or_station_is_refused(shop: Shop) -> None:
     now = datetime.now(UTC)
     await enter_owner(shop.bench.app.engine, now, "own_other0000000", "Other AS")
@@ -224,7 +239,7 @@ async def test_an_owners_user_sees_their_own_alone(shop: Shop) -> None:
         ("GET", f"/processors/{account_id}", None),
         ("PUT", f"/processors/{account_id}/credentials", wanted_credentials()),
         ("POST", f"/processors/{account_id}/verification", None),
-        ("PUT", f"/processors/{account_id}/requirements/agreement", {"reference": "x"}),
+        ("PUT", f"/processors/{account_id}/requirements", {"requirement": "agreement", "reference": "x"}),
         ("DELETE", f"/processors/{account_id}", None),
         ("GET", f"/terminals/{SERIAL}/processor", None),
         ("POST", f"/terminals/{SERIAL}/domain-transfers", wanted),

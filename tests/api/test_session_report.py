@@ -91,7 +91,9 @@ async def test_all_forms_say_what_the_ledger_says(database_url: str) -> None:
         book = openpyxl.load_workbook(io.BytesIO(content), read_only=True)
         sheet = list(book["Sessions"].iter_rows(values_only=True))
         column = sheet[0].index("gross")
-        assert [round(row[column] * 100) for row in sheet[1:]] == [session["gross_minor"] for session in sessions]
+        assert [round(Decimal(str(row[column])) * 100) for row in sheet[1:]] == [
+            session["gross_minor"] for session in sessions
+        ]
         assert [sheet.title for sheet in book] == ["Sessions", "Price lines", "VAT", "Totals", "VAT totals"]
         bench.token = admin
         assert (await bench.api("GET", f"/owners/platform/session-report?{QUERY}"))["items"][0]["fee_minor"] == 0

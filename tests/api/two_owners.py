@@ -6,6 +6,8 @@ owners may call"): a maker in `NOUNS`, which fills in ``ids`` and ``marks``; a b
 
 from __future__ import annotations
 
+import io
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,10 +15,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from PIL import Image
 from sqlalchemy import select
 
 from billing.ledger import PLATFORM
+from csms.terminals.inventory import State, move
 from sessions import facts as f
+from storage import care_schema
 from storage import schema as t
 from storage.engine import reading, writing
 from tests.conformance.bench import PASSWORD, Bench, bench
@@ -139,6 +144,49 @@ async def _session(bench: Bench, side: Side) -> None:
     side.marks.add(f"{side.name}-session-receipt-token")
 
 
+async def _care(bench: Bench, side: Side) -> None:
+    """A terminal in storage, and another that was inspected, photographed, reported and visited; an alarm; a feed."""
+    owner_id, now = side.ids["owner_id"], datetime.now(UTC)
+    looked_at, stored = f"{side.name}-CARE", f"{side.name}-APO"
+    row = {"currency": "NOK", "language": "en", "owner_id": owner_id, "inventory_state": "onboarding"}
+    alarm_id = f"alm_{secrets.token_hex(6)}"
+    alarm = {"alarm_id": alarm_id, "kind": "no taps", "about": looked_at, "owner_id": owner_id, "detail": "quiet"}
+    async with writing(bench.app.engine) as connection:
+        for serial, family in ((looked_at, "P66"), (stored, "Apollo")):
+            await connection.execute(t.terminals.insert().values(row | {"serial": serial, "family": family}))
+        await move(connection, stored, State.STORED, by="test", reason="test", now=now)
+        await connection.execute(care_schema.alarms.insert().values(alarm | {"opened_at": now}))
+    side.mark("alarm_id", alarm_id)
+    seen = dict.fromkeys(("damage", "foreign_stickers", "unusual_cables"), False) | {"logo_at_power_on": True}
+    made = await bench.api("POST", f"/terminals/{looked_at}/inspections", seen | {"inspected_by": "Kari"}, status=201)
+    side.mark("inspection_id", made["inspection_id"])
+    side.mark("photo_id", await _photo(bench, made["inspection_id"]))
+    side.mark("incident_id", (await bench.api("POST", f"/terminals/{looked_at}/in-doubt", status=201))["incident_id"])
+    made = await bench.api("POST", "/visits", visit_to(looked_at), status=201)
+    side.mark("visit_id", made["visit_id"])
+    await bench.api("POST", f"/owners/{owner_id}/calendar-feed", status=201)
+    await bench.eventually(  # nothing may change by itself any more: without mail settings, each says so once
+        lambda: bench.api("GET", "/reminders"), lambda told: all(one["problem"] for one in told["items"])
+    )
+
+
+async def _photo(bench: Bench, inspection_id: str) -> str:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG")
+    url = f"http://127.0.0.1:{bench.app.http_port}/api/v1/inspections/{inspection_id}/photos"
+    headers = {"Authorization": f"Bearer {bench.token}", "Content-Type": "application/octet-stream"}
+    async with bench.http.post(url, data=file.getvalue(), headers=headers) as answer:
+        assert answer.status == 201, await answer.text()
+        return str((await answer.json())["photo_id"])
+
+
+def visit_to(serial: str) -> dict[str, Any]:
+    """A visit to a terminal, today."""
+    now = datetime.now(UTC)
+    times = {"starts_at": now.isoformat(), "ends_at": (now + timedelta(hours=2)).isoformat()}
+    return {"serials": [serial], "visitor": "Per", "company": "Service AS", "purpose": "a look"} | times
+
+
 async def card_charge(bench: Bench, session_id: str, *, serial: str, station_id: str, wh: int) -> None:
     """A whole charge at EVSE 1, an hour ago, paid at the terminal; 10.00 a kWh."""
     service, began = bench.app.service, datetime.now(UTC) - timedelta(hours=1)
@@ -172,41 +220,51 @@ async def card_charge(bench: Bench, session_id: str, *, serial: str, station_id:
         assert (await connection.execute(query)).scalar() == "captured"
 
 
-async def _onboarding(bench: Bench, side: Side) -> None:
-    """A case with an attachment and a comment, an import, and a terminal in store that has no case."""
-    row = {"family": "P66", "currency": "NOK", "language": "en", "owner_id": side.ids["owner_id"]}
-    async with writing(bench.app.engine) as connection:
-        for name in ("CASE", "STORED"):
-            stored = row | {"serial": f"{side.name}-{name}", "inventory_state": "stored"}
-            await connection.execute(t.terminals.insert().values(stored))
-            side.marks.add(f"{side.name}-{name}")
-    headers = {"Authorization": f"Bearer {side.token or bench.token}"}
-    base = f"http://127.0.0.1:{bench.app.http_port}/api/v1"
-    listed = f"terminal serial,origin,comment\n{side.name}-CASE,own,{side.name} comment\n".encode()
-    async with bench.http.post(f"{base}/onboarding-imports", data=listed, headers=headers) as answer:
-        imported = await answer.json()
-    side.ids["case_id"], side.ids["step"] = imported["rows"][0]["case_id"], "housing"
-    side.mark("import_id", imported["import_id"])
-    side.marks.add(f"{side.name} comment")
-    where = f"{base}/onboarding-cases/{side.ids['case_id']}/attachments"
-    async with bench.http.post(where, data=f"{side.name} paper".encode(), headers=headers) as answer:
-        side.mark("attachment_id", (await answer.json())["attachment_id"])
-    side.marks.add(f"{side.name} paper")
+def _account(side: Side) -> dict[str, Any]:
+    return {
+        "owner_id": side.ids["owner_id"],
+        "name": f"{side.name} contract",
+        "base_url": "https://cps.mypayter.com/",
+        "domain": f"{side.name} domain",
+        "merchant_id": f"{side.name} merchant",
+        "acquirer": f"{side.name} bank",
+    }
+
+
+async def _processor(bench: Bench, side: Side) -> None:
+    """The owner's own processor, and the way of the terminal into its domain."""
+    if side.name == "PLATFORM":  # its processor is in the settings
+        return
+    made = await bench.api("POST", "/processors", _account(side), status=201)
+    side.mark("account_id", made["account_id"])
+    side.marks |= {f"{side.name} {what}" for what in ("contract", "domain", "merchant", "bank")}
+    wanted = {"account_id": made["account_id"], "tt_number": f"TT-{side.name}"}
+    path = f"/terminals/{side.ids['serial']}/domain-transfers"
+    side.mark("domain_transfer_id", (await bench.api("POST", path, wanted, status=201))["transfer_id"])
+    side.marks.add(f"TT-{side.name}")
 
 
 Maker = Callable[[Bench, Side], Awaitable[None]]
 
 #: Later ones may use what earlier ones entered.
-NOUNS: tuple[Maker, ...] = (_owner, _users, _site, _tariff, _station, _terminal, _session, _onboarding)
+NOUNS: tuple[Maker, ...] = (_owner, _users, _site, _tariff, _station, _terminal, _session, _processor, _care)
 
 #: Path parameters that only count within what the path names before them, such as a station's EVSE.
-WITHIN = frozenset({"evse_id", "step", "attachment_id"})
+WITHIN = frozenset({"evse_id"})
 
 #: A valid body, by operation, that names what is somebody else's (the side it is given). JSON, or bytes for a file.
 NAMING: dict[str, Callable[[Side], Any]] = {
-    "start_onboarding": lambda side: {"serial": f"{side.name}-STORED", "origin": "own"},
-    "import_onboarding": lambda side: f"terminal serial,origin\n{side.name}-STORED,own\n".encode(),
-    "attach_to_onboarding": lambda side: f"{side.name} note".encode(),
+    "enter_processor": _account,
+    "confirm_terminal_routing": lambda side: {"account_id": side.ids["account_id"], "reference": "a letter"},
+    "enter_domain_transfer": lambda side: {"account_id": side.ids["account_id"], "tt_number": "TT-1"},
+    "announce_visit": lambda side: visit_to(side.ids["serial"]),
+    "record_replacement": lambda side: {
+        "old_serial": side.ids["serial"],
+        "new_serial": side.ids["serial"],
+        "reason": "broken",
+    },
+    "add_inspection_photo": lambda side: b"no photo",
+    "add_incident_photo": lambda side: b"no photo",
 }
 
 #: Values of query parameters that must be given.

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sessions.clock import ManualClock
 from tests.conformance.bench import Bench, bench, boot_payload, stamp
 from tests.databases import Databases
 from tests.wire.station import Station
@@ -171,12 +172,13 @@ async def test_TC_011_1_remote_start_first(bench: Bench) -> None:
 
 
 async def test_TC_011_2_remote_start_time_out(databases: Databases) -> None:
-    fast = {"clock_speed": 60.0, "clock_anchor": datetime.now(UTC), "sessions": {"connection_timeout_s": 5}}
-    async with bench(databases.fresh("sqlite"), **fast) as made:
+    clock = ManualClock(datetime.now(UTC))
+    async with bench(databases.fresh("sqlite"), clock=clock, sessions={"connection_timeout_s": 60}) as made:
         at = await point(made)
         tag = await at.remote_start()
         await at.status("Preparing")
         await at.status("Available")  # ConnectionTimeOut
+        await clock.advance(3600)  # the system's own timer comes after the station's
         await made.eventually(at.sessions, lambda found: found[0]["charging"] == "not_started")
         await at.session(end_reason="never plugged in", open=False, flags=[])
         assert await at.authorize(tag) == "Invalid"

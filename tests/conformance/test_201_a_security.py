@@ -327,15 +327,16 @@ async def test_TC_A_11_what_could_not_be_delivered_goes_out_again(bench: Bench) 
     assert (await request_in(bench, "installed"))["attempts"] == 2
 
 
-async def test_TC_A_11_a_newer_request_settles_an_older_one(bench: Bench) -> None:
-    station = await come(bench, V201, 1)
+async def test_TC_A_11_a_newer_request_settles_an_older_one(impatient: Bench) -> None:
+    """The first is never answered: the second goes out when its time is up."""
+    station = await come(impatient, V201, 1)
     more = {"certificateType": "ChargingStationCertificate"}
     for _ in range(2):
-        _, signed = await request_certificate(bench, station, signing_request(ec_key(), name("CS1")), **more)
+        _, signed = await request_certificate(impatient, station, signing_request(ec_key(), name("CS1")), **more)
     assert signed is not None
     await station.answer(signed, {"status": "Accepted"})
-    await request_in(bench, "installed")
-    shown = (await bench.api("GET", "/stations/CS1/certificate-requests"))["items"]
+    await request_in(impatient, "installed")
+    shown = (await impatient.api("GET", "/stations/CS1/certificate-requests"))["items"]
     assert [one["state"] for one in shown] == ["installed", "superseded"]
 
 

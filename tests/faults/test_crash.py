@@ -53,6 +53,7 @@ def settings(database_url: str, cloud_url: str, anchor: datetime) -> dict[str, A
             "card_poll_s": 2,
         },
         "sessions": {"connection_timeout_s": 900, "stop_retry_s": 60, "lost_end_s": 7200},
+        "care": {"watch_s": 86_400},  # at this speed it would always be due
         "tariffs": [{"tariff_id": "T", "hold": "300", "per_kwh": PRICE, "vat_percent": "25"}],
         "stations": [
             {

@@ -135,7 +135,7 @@ async def test_every_point_of_a_change(databases: Databases, tmp_path: Path, kin
         f"{place}.{side}" for place in ("commit", "terminal-call") for side in ("before", "after")
     }
     # The databases share the points between them; from the capture on it is any session's (tests/faults/test_crash.py).
-    mine = points[: len(points) * 2 // 3][KINDS.index(kind) :: 2][shard::SHARDS]
+    mine = points[: len(points) // 2][KINDS.index(kind) :: 2][shard::SHARDS]
     missed = []
     for point in mine:
         try:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import io
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,7 +20,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.terminals.checklist import Origin, Processor
-from csms.terminals.processors import Credentials, Requirement, seal
+from csms.terminals.processors import Confirmation, Credentials, Processors, Requirement, confirm, seal
 from csms.web.api.access import Role, create_token
 from simulators.station import Station, StationConfig
 from simulators.terminal_cloud import TerminalCloud, TerminalCloudConfig
@@ -28,16 +28,15 @@ from storage import onboarding_schema, owner_schema
 from storage import schema as t
 from storage.engine import reading, writing
 from tests.journeys.stage import PATIENCE_S, Stage, stage
+from tests.two_domains import VAULT_KEY
 
 OWNER = "own_000000000001"
 OTHER = "own_000000000002"
 ACCOUNT = "acc_000000000001"
 SERIAL = "N1"
 PASSWORD = "onboarding-station-password"
-OWN_PROCESSORS: dict[str, Any] = {
-    "processors": {"loopback": True},
-    "vault": {"keys": ["QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="]},
-}
+DOMAIN = "eier"
+OWN_ALLOWED: dict[str, Any] = {"vault": {"keys": [VAULT_KEY]}, "processors": {"loopback": True}}
 PATHS = tuple((origin, processor) for origin in Origin for processor in Processor)
 DETAILS = {
     "inventory": {"location": "By the entrance", "authorised personnel": "Kari Nordmann"},
@@ -72,13 +71,21 @@ class Rig:
     station: Station | None = None
 
     async def api(
-        self, method: str, path: str, body: Any = None, *, status: int = 200, token: str = "", raw: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        status: int = 200,
+        token: str = "",
+        raw: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
         """Call the API; the JSON of its answer."""
-        headers = {"Authorization": f"Bearer {token or self.owner}"}
+        heads = {"Authorization": f"Bearer {token or self.owner}"} | dict(headers or {})
         url = f"http://127.0.0.1:{self.on.app.http_port}/api/v1{path}"
         sent: dict[str, Any] = {"json": body} if raw is None else {"data": io.BytesIO(raw)}
-        async with self.http.request(method, url, headers=headers, **sent) as answer:
+        async with self.http.request(method, url, headers=heads, **sent) as answer:
             content = await answer.read()
             assert answer.status == status, f"{method} {path}: {answer.status}, not {status}: {content[:2000]!r}"
             return orjson.loads(content) if answer.content_type.endswith("json") else content
@@ -110,6 +117,22 @@ class Rig:
     async def step(self, case_id: int, code: str) -> Any:
         """One step."""
         return next(s for s in (await self.case(case_id))["steps"] if s["code"] == code)
+
+    async def verified(self, origin: Origin, serial: str = SERIAL) -> int:
+        """A case that is ready: confirmed by people, checked by the machine, its test transaction made."""
+        case_id = await self.start(origin, serial)
+        for step in (await self.case(case_id))["steps"]:
+            if step["who"] == "person" and step["code"] != "storage_test":
+                await self.confirm(case_id, step["code"])
+        await self.check(case_id)
+        await self.begin_test(case_id)
+        await self.present(serial=serial)
+        test = await self.tested(case_id)
+        assert (test["state"], test["problem"]) == ("passed", "")
+        await self.confirm(case_id, "storage_test")
+        ready = await self.until(case_id, lambda case: case["state"] == "ready")
+        assert {step["state"] for step in ready["steps"]} == {"passed"}
+        return case_id
 
     async def begin_test(self, case_id: int, status: int = 201) -> Any:
         """Start a test transaction."""
@@ -166,23 +189,21 @@ async def onboarding(
     """A stored terminal N1 for EVSE CP/2, licensed and transferred; its station is connected unless told otherwise."""
     own = processor is Processor.OWN
     async with (
-        stage(database_url, families=("P66",), password=PASSWORD, **(OWN_PROCESSORS | settings)) as on,
+        stage(database_url, families=("P66",), password=PASSWORD, **OWN_ALLOWED, **settings) as on,
         TerminalCloud(TerminalCloudConfig(api_key="owner-key")) as second,
         ClientSession() as http,
     ):
         app = on.app
         at = second if own else on.cloud
         at.add_terminal(SERIAL, "Apollo")
+        assert app.bridge is not None
         async with writing(app.engine) as connection:
-            await _furnish(
-                connection, own, seal(app.processors.vault, ACCOUNT, Credentials(api_key="owner-key")), second
-            )
+            await _furnish(connection, own, second.base_url, app.processors)
         now = datetime.now(UTC)
         _, admin = await create_token(app.engine, "Admin", Role.ADMIN, now)
         _, owner = await create_token(app.engine, "Eier", Role.OPERATOR, now, owner_id=OWNER)
         _, stranger = await create_token(app.engine, "Nabo", Role.OPERATOR, now, owner_id=OTHER)
         rig = Rig(on, at, http, admin, owner, stranger)
-
         async with contextlib.AsyncExitStack() as stack:
             if connect:
                 config = StationConfig(
@@ -193,7 +214,7 @@ async def onboarding(
             yield rig
 
 
-async def _furnish(connection: AsyncConnection, own: bool, credentials: str, second: TerminalCloud) -> None:
+async def _furnish(connection: AsyncConnection, own: bool, own_url: str, processors: Processors) -> None:
     now = datetime.now(UTC)
     await connection.execute(owner_schema.owners.insert(), [owner_row(OWNER), owner_row(OTHER)])
     await connection.execute(update(t.stations).where(t.stations.c.station_id == "CP").values(owner_id=OWNER))
@@ -201,28 +222,19 @@ async def _furnish(connection: AsyncConnection, own: bool, credentials: str, sec
         "account_id": ACCOUNT,
         "owner_id": OWNER,
         "name": "Eiers",
-        "base_url": second.base_url,
-        "domain": "eier",
+        "base_url": own_url,
+        "data_url": "",
+        "domain": DOMAIN,
         "merchant_id": "1",
         "acquirer": "Bank",
-        "data_url": "",
-        "credentials": credentials,
+        "credentials": seal(processors.vault, ACCOUNT, Credentials(api_key="owner-key")),
         "created_at": now,
     }
     await connection.execute(owner_schema.processor_accounts.insert().values(account))
-    met = {
-        "account_id": ACCOUNT,
-        "met": True,
-        "reference": "A-1",
-        "detail": "",
-        "confirmed_by": "x",
-        "confirmed_at": now,
-    }
-    confirmed = [
-        met | {"requirement": each.value, "serial": SERIAL if each is Requirement.ROUTING else ""}
-        for each in Requirement
-    ]
-    await connection.execute(owner_schema.processor_requirements.insert(), confirmed)
+    for requirement in Requirement:
+        serial = SERIAL if requirement is Requirement.ROUTING else ""
+        said = Confirmation(requirement=requirement, serial=serial, met=True, confirmed_by="Kari Nordmann")
+        await confirm(connection, ACCOUNT, said, now)
     terminal = {
         "serial": SERIAL,
         "family": "Apollo",
@@ -230,7 +242,7 @@ async def _furnish(connection: AsyncConnection, own: bool, credentials: str, sec
         "language": "nb",
         "owner_id": OWNER,
         "account_id": ACCOUNT if own else "",
-        "domain": "eier" if own else "platform",
+        "domain": DOMAIN if own else processors.platform.domain,
         "inventory_state": "stored",
         "licence_exempt": False,
         "activated_at": now,

@@ -17,27 +17,10 @@ from storage.engine import reading
 from tests.journeys.onboarding_stage import PATHS, SERIAL, Rig, onboarding
 
 
-async def verified(rig: Rig, origin: Origin) -> int:
-    """A case that is ready: confirmed by people, checked by the machine, its test transaction made."""
-    case_id = await rig.start(origin)
-    for step in (await rig.case(case_id))["steps"]:
-        if step["who"] == "person" and step["code"] != "storage_test":
-            await rig.confirm(case_id, step["code"])
-    await rig.check(case_id)
-    await rig.begin_test(case_id)
-    await rig.present()
-    test = await rig.tested(case_id)
-    assert (test["state"], test["problem"]) == ("passed", "")
-    await rig.confirm(case_id, "storage_test")
-    ready = await rig.until(case_id, lambda case: case["state"] == "ready")
-    assert {step["state"] for step in ready["steps"]} == {"passed"}
-    return case_id
-
-
 @pytest.mark.parametrize(("origin", "processor"), PATHS)
 async def test_every_path_ends_live(database_url: str, origin: Origin, processor: Processor) -> None:
     async with onboarding(database_url, processor) as rig:
-        case_id = await verified(rig, origin)
+        case_id = await rig.verified(origin)
         case = await rig.case(case_id)
         steps = [step["code"] for step in case["steps"]]
         assert steps == [step.code for step in checklist(origin, processor, battery=True)]
@@ -63,7 +46,7 @@ async def test_every_path_ends_live(database_url: str, origin: Origin, processor
 
 async def test_the_first_paid_session_follows(database_url: str) -> None:
     async with onboarding(database_url) as rig:
-        case_id = await verified(rig, Origin.INTEGRATED)
+        case_id = await rig.verified(Origin.INTEGRATED)
         await rig.api("POST", f"/onboarding-cases/{case_id}/finish")
         await rig.on.tap(SERIAL)
         assert rig.station is not None
@@ -99,7 +82,7 @@ async def test_paper_alone_completes_nothing(database_url: str) -> None:
 
 async def test_what_passed_and_is_no_longer_true_stops_the_finish(database_url: str) -> None:
     async with onboarding(database_url) as rig:
-        case_id = await verified(rig, Origin.INTEGRATED)
+        case_id = await rig.verified(Origin.INTEGRATED)
         await rig.set_terminal(licensed_until=datetime.now(UTC) - timedelta(days=1))
         refused = await rig.api("POST", f"/onboarding-cases/{case_id}/finish", status=409)
         assert "Renew the terminal cloud plan" in refused["errors"][0]["detail"]
@@ -109,7 +92,7 @@ async def test_what_passed_and_is_no_longer_true_stops_the_finish(database_url: 
 
 async def test_an_old_verification_is_made_again_at_finishing(database_url: str) -> None:
     async with onboarding(database_url) as rig:
-        case_id = await verified(rig, Origin.INTEGRATED)
+        case_id = await rig.verified(Origin.INTEGRATED)
         long_ago = datetime.now(UTC) - timedelta(hours=25)
         old = update(o.onboarding_steps).values(checked_at=long_ago)
         await rig.write(old)
@@ -124,7 +107,7 @@ async def test_an_old_verification_is_made_again_at_finishing(database_url: str)
 
 async def test_an_old_test_transaction_is_asked_for_again(database_url: str) -> None:
     async with onboarding(database_url) as rig:
-        case_id = await verified(rig, Origin.INTEGRATED)
+        case_id = await rig.verified(Origin.INTEGRATED)
         weeks_ago = datetime.now(UTC) - timedelta(days=8)
         test = o.onboarding_steps.c.code == "test_transaction"
         await rig.write(update(o.onboarding_steps).where(test).values(checked_at=weeks_ago))
@@ -138,7 +121,7 @@ async def test_an_old_test_transaction_is_asked_for_again(database_url: str) -> 
 
 async def test_a_suspended_terminal_is_not_set_live_by_its_case(database_url: str) -> None:
     async with onboarding(database_url) as rig:
-        case_id = await verified(rig, Origin.INTEGRATED)
+        case_id = await rig.verified(Origin.INTEGRATED)
         await rig.set_terminal(inventory_state="suspended")
         refused = await rig.api("POST", f"/onboarding-cases/{case_id}/finish", status=409)
         assert "is suspended now" in refused["errors"][0]["detail"]
@@ -147,7 +130,7 @@ async def test_a_suspended_terminal_is_not_set_live_by_its_case(database_url: st
 
 async def test_another_processor_needs_another_case(database_url: str) -> None:
     async with onboarding(database_url) as rig:
-        case_id = await verified(rig, Origin.INTEGRATED)
+        case_id = await rig.verified(Origin.INTEGRATED)
         await rig.set_terminal(account_id="acc_000000000001")
         refused = await rig.api("POST", f"/onboarding-cases/{case_id}/finish", status=409)
         assert "cancel it and start a new one" in refused["errors"][0]["detail"]
@@ -155,7 +138,7 @@ async def test_another_processor_needs_another_case(database_url: str) -> None:
 
 async def test_finished_at_once_by_many_it_goes_live_once(database_url: str) -> None:
     async with onboarding(database_url) as rig:
-        case_id = await verified(rig, Origin.INTEGRATED)
+        case_id = await rig.verified(Origin.INTEGRATED)
         await asyncio.gather(*(_finish(rig, case_id) for _ in range(4)))
         assert (await rig.case(case_id))["state"] == "completed"
         async with reading(rig.on.app.engine) as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -218,3 +219,28 @@ async def test_what_is_not_assigned(engine: AsyncEngine) -> None:
     async with writing(engine) as connection:
         await assign(connection, plan, SERIAL, by="Anne", now=FOUNDED, grace_days=14)
     await refused(plan, "APO20240000002", "another terminal already")
+
+
+async def test_what_happens_at_once_happens_once(engine: AsyncEngine) -> None:
+    await found(engine)
+    await sell(engine)
+    await enter(engine, SERIAL)
+    order_id = await order(engine, ("ACT", 2), ("PLAN", 2))
+    await asyncio.gather(*(confirm(engine, order_id) for _ in range(4)))
+    assert len(await rows(engine, s.ledger)) == 6
+    made = sorted(await rows(engine, t.licences), key=lambda row: row.line)
+
+    async def assigned(licence_id: str) -> bool:
+        try:
+            async with writing(engine) as connection:
+                await assign(connection, licence_id, SERIAL, by="Anne", now=FOUNDED, grace_days=0)
+        except AssignmentRefusedError:
+            return False
+        return True
+
+    assert sorted(await asyncio.gather(*(assigned(row.licence_id) for row in made[:2]))) == [False, True]
+    assert await asyncio.gather(*(assigned(row.licence_id) for row in made[2:])) == [True, True]
+    plans = [row for row in await rows(engine, t.licences) if row.kind == "plan"]
+    first, second = sorted(plans, key=lambda row: row.starts_at)
+    assert (second.starts_at, second.renews) == (first.ends_at, first.licence_id)  # one after the other
+    assert (await terminal(engine)).licensed_until == second.ends_at

@@ -17,6 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bridge.probe import Probe
 from csms.ocpp.server import OcppServer
+from csms.payouts.payment_file import Debtor
+from csms.payouts.provider_notices import ReconciliationOptions
 from csms.stations.calls import Waiters
 from csms.stations.configuration import Wanted
 from csms.stations.file_store import FileStore
@@ -39,7 +41,8 @@ class Api:
     """What operations work with.
 
     ``now``: the clock; ``public_url``: how the outside reaches this system; ``link_lifetime``: of stations' file links;
-    ``serial_patterns``: of terminals, by family, instead of the built-in ones.
+    ``photo_bytes``: of the largest photo taken.
+    ``serial_patterns``: of terminals, by family, instead of the built-in ones; ``debtor``: who pays owners out.
     ``wake``: something changed for the terminal of this serial, its keeper is to look at once. ``probe``: asks
     terminals' clouds; None where the settings have none.
     """
@@ -55,9 +58,12 @@ class Api:
     onboarding: OnboardingOptions
     now: Callable[[], datetime]
     public_url: str
+    photo_bytes: int
     serial_patterns: Mapping[str, str]
     licence_grace_days: int
     processors: Processors
+    debtor: Debtor
+    reconciliation: ReconciliationOptions
     probe: Probe | None = None
     wake: Callable[[str], None] = _no_keepers
 

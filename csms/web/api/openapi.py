@@ -68,7 +68,8 @@ def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     }
     if operation.body is not None:
         schema = {"type": "object"} if operation.body is dict else schemas[operation.body, "validation"]
-        made["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        content = {"application/json": {"schema": schema}}
+        made["requestBody"] = {"required": not operation.may_be_empty, "content": content}
     if operation.takes_file:
         content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
         made["requestBody"] = {"required": True, "content": content}

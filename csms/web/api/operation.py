@@ -11,7 +11,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 import orjson
 from aiohttp import web
@@ -162,6 +162,12 @@ class Body(BaseModel):
 class Shown(BaseModel):
     """What callers are shown."""
 
+    @classmethod
+    def of(cls, value: Any, **more: Any) -> Self:
+        """Made of what ``value`` (a row, a dataclass) calls the same, and of ``more``."""
+        same = {name: getattr(value, name) for name in cls.model_fields if name not in more}
+        return cls(**same, **more)
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -221,7 +227,7 @@ class Operation:
 
     ``takes_file``: the body is a file, which the handler reads from the request itself. ``owners``: site owners' users
     may call it too: what its path names is checked to be theirs (`OWNED`); lists and bodies are the handler's to hold
-    to `ApiCall.owner_id`.
+    to `ApiCall.owner_id`. ``may_be_empty``: no body at all is an empty object.
     """
 
     tag: str
@@ -236,6 +242,7 @@ class Operation:
     takes_file: bool
     content_type: str
     owners: bool
+    may_be_empty: bool
     handler: Handler
 
     @property
@@ -293,6 +300,7 @@ class Resource:
         takes_file: bool = False,
         content_type: str = "application/json",
         owners: bool = False,
+        may_be_empty: bool = False,
     ) -> Callable[[H], H]:
         """Enter a function. ``edits``: wants If-Match. ``content_type``: of the answer, where it is no JSON.
 
@@ -314,6 +322,7 @@ class Resource:
                     takes_file=takes_file,
                     content_type=content_type,
                     owners=owners,
+                    may_be_empty=may_be_empty,
                     handler=handler,
                 )
             )
@@ -362,7 +371,7 @@ async def _answer(api: Api, operation: Operation, request: web.Request) -> web.S
         return await _carry_out(api, operation, request, caller, None)
     body: Any = None
     if operation.body is not None:
-        body = await _json(request)
+        body = {} if operation.may_be_empty and not request.can_read_body else await _json(request)
     audit_id = await audit.begin(api.engine, caller, operation.operation_id, request.path, body, api.now())
     status = 500
     try:

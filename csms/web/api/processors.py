@@ -49,12 +49,6 @@ resource = Resource(
             "description": "As it was answered.",
             "example": "acc_0123456789ab",
         },
-        "requirement": {
-            "type": "string",
-            "pattern": r"^[a-z]{1,20}$",
-            "description": "agreement or merchant.",
-            "example": "agreement",
-        },
     },
     owned={"account_id": owned_by(_A.owner_id, _A.account_id)},
 )
@@ -99,6 +93,12 @@ class ConfirmationWanted(Body):
     reference: FreeText = Field(
         min_length=1, max_length=120, description="Of the agreement, the request or the ticket."
     )
+
+
+class RequirementConfirmed(ConfirmationWanted):
+    """A person's word about a requirement of the account."""
+
+    requirement: Requirement = Field(description="agreement or merchant; the others are confirmed in their own way.")
 
 
 class ConfirmationShown(Shown):
@@ -232,7 +232,7 @@ async def change_processor(call: ApiCall) -> Reply:
 @resource.operation(
     "PUT",
     "/processors/{account_id}/credentials",
-    role=Role.ADMIN,
+    role=Role.OPERATOR,
     body=CredentialsWanted,
     answers={200: ProcessorWithRequirements},
     errors=(409,),
@@ -292,9 +292,9 @@ async def verify_processor(call: ApiCall) -> Reply:
 
 @resource.operation(
     "PUT",
-    "/processors/{account_id}/requirements/{requirement}",
+    "/processors/{account_id}/requirements",
     role=Role.OPERATOR,
-    body=ConfirmationWanted,
+    body=RequirementConfirmed,
     answers={200: ProcessorWithRequirements},
     errors=(409,),
     owners=True,
@@ -302,15 +302,15 @@ async def verify_processor(call: ApiCall) -> Reply:
 async def confirm_processor_requirement(call: ApiCall) -> Reply:
     """Confirm that the agreement with Payter, or merchant id and acquiring agreement, are there; or take it back."""
     await _account(call)
-    name = call.path["requirement"]
-    if name not in {each.value for each in OF_ACCOUNT}:
-        raise Problem(404, f"There is no such requirement; there are {', '.join(OF_ACCOUNT)}.")
-    if name in BY_MACHINE:
+    wanted: RequirementConfirmed = call.body
+    if wanted.requirement in BY_MACHINE:
         raise Problem(409, "A machine verifies this one: POST /processors/{account_id}/verification.")
+    if wanted.requirement not in OF_ACCOUNT:
+        raise Problem(409, "This one is of each terminal: PUT /terminals/{serial}/routing.")
     said = Confirmation(
-        requirement=Requirement(name),
-        met=call.body.met,
-        reference=call.body.reference,
+        requirement=wanted.requirement,
+        met=wanted.met,
+        reference=wanted.reference,
         confirmed_by=call.caller.actor,
     )
     async with writing(call.api.engine) as connection:

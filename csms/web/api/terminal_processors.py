@@ -193,6 +193,7 @@ async def confirm_terminal_routing(call: ApiCall) -> ConfirmationShown:
     async with writing(call.api.engine) as connection:
         a = o.processor_accounts.c
         owner = (await connection.execute(select(a.owner_id).where(a.account_id == wanted.account_id))).scalar()
+        call.require_mine(owner)
         if owner != terminal.owner_id:
             raise Problem(409, f"This cannot be confirmed: {NO_ACCOUNT}.")
         await confirm(connection, wanted.account_id, said, call.now)
@@ -229,8 +230,10 @@ async def enter_domain_transfer(call: ApiCall) -> TransferShown:
         async with writing(call.api.engine) as connection:
             if wanted.account_id:
                 a = o.processor_accounts.c
-                owner = select(a.owner_id).where(a.account_id == wanted.account_id)
-                if (await connection.execute(owner)).scalar() != terminal.owner_id:
+                query = select(a.owner_id).where(a.account_id == wanted.account_id)
+                owner = (await connection.execute(query)).scalar()
+                call.require_mine(owner)
+                if owner != terminal.owner_id:
                     raise Problem(409, f"This cannot be entered: {NO_ACCOUNT}.")
             transfer_id = await domain_transfers.enter(
                 connection,

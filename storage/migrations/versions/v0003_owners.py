@@ -12,7 +12,10 @@ revision = "0003"
 down_revision = "0002"
 
 #: The modules whose tables came with this release; later ones have migrations of their own.
-MODULES = ("owner_schema", "reminder_schema", "terminal_schema", "licence_schema", "onboarding_schema")
+MODULES = (
+    *("owner_schema", "reminder_schema", "terminal_schema", "licence_schema", "onboarding_schema", "payout_schema"),
+    *("care_schema", "reconciliation_schema"),
+)
 
 
 def _text(name: str, length: int, default: str) -> sa.Column[str]:
@@ -57,6 +60,14 @@ def upgrade() -> None:
         arms.add_column(_text("account_id", 40, ""))
     with op.batch_alter_table("id_tokens") as id_tokens:
         id_tokens.add_column(_text("way", 12, "rfid"))
+    with op.batch_alter_table("receipts") as receipts:
+        receipts.drop_constraint("uq_receipts_session_id", type_="unique")
+        receipts.add_column(_text("kind", 12, "sale"))
+    op.create_index("ix_receipts_session_id", "receipts", ["session_id"])
+    sales = sa.text("kind = 'sale'")
+    op.create_index(
+        "uq_receipts_sale", "receipts", ["session_id"], unique=True, sqlite_where=sales, postgresql_where=sales
+    )
     mine = {table for module in MODULES for table in of(module)}
     for table in load().sorted_tables:
         if table in mine:

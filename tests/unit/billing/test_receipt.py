@@ -17,6 +17,7 @@ from billing.receipt import Buyer, CardPayment, DocumentKind, SalesDocument
 from billing.receipt_html import StatusState
 from billing.receipt_view import format_energy, format_moment, receipt_view
 from billing.tariff import Dimension
+from billing.way import Way
 from billing.words import _WORDS, LANGUAGES, words
 from tests.unit.billing.examples import T0, receipt
 from tests.unit.billing.test_pan import VISA
@@ -137,6 +138,7 @@ def test_no_word_is_left_over() -> None:
     sources = [path for path in (*folder.glob("*.py"), *folder.glob("templates/*")) if path.name != "words.py"]
     code = "\n".join(path.read_text() for path in sources)
     values = {*Dimension, *Adjustment, "CONTACTLESS", "CONTACT", "MAGSTRIPE", "QR_CODE", "UNKNOWN"}
+    values |= {f"way_{way}" for way in Way}
     values |= {f"{kind}_{state}" for kind in ("status", "explain") for state in StatusState}
     read = {key for key in _WORDS if re.search(rf"""["']{key}["']|text\.{key}\b""", code)}
     assert sorted(_WORDS.keys() - values - read) == []

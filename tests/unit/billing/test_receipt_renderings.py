@@ -11,6 +11,7 @@ from io import BytesIO
 import pytest
 from pypdf import PdfReader
 
+from billing.pdf_style import printable
 from billing.receipt import DocumentKind, Issuer, SalesDocument
 from billing.receipt_html import (
     CONTENT_SECURITY_POLICY,
@@ -19,7 +20,7 @@ from billing.receipt_html import (
     render_html,
     render_status_html,
 )
-from billing.receipt_pdf import printable, render_pdf
+from billing.receipt_pdf import render_pdf
 from billing.receipt_text import WIDTH, render_text
 from billing.receipt_view import ReceiptView, receipt_view
 from tests.unit.billing.examples import T0, receipt
@@ -238,3 +239,29 @@ def test_a_credit_note_is_called_one() -> None:
     assert CREDIT_NOTE.kind is DocumentKind.CREDIT_NOTE
     assert "Kreditnota" in render_text(CREDIT_NOTE, "nb")
     assert "2026-000100" in render_text(CREDIT_NOTE, "nb")
+
+
+@pytest.mark.parametrize(
+    ("language", "note"),
+    [
+        ("en", "Technical facilitator: Platform AS, 123456789. You bought from, and paid to, {seller} alone."),
+        ("nb", "Teknisk tilrettelegger: Platform AS, 123456789. Du kjøpte av, og betalte til, {seller} alene."),
+    ],
+)
+def test_who_ran_the_payment_is_named_where_the_sale_is_somebody_elses(language: str, note: str) -> None:
+    document = receipt(facilitator="Platform AS, 123456789")
+    said = note.format(seller=document.issuer.name)
+    assert receipt_view(document, language).notes[-1] == said
+    assert said in " ".join(render_text(document, language).split())
+    assert said in Page(render_html(document, language, links=LINKS)).text
+    pages = PdfReader(BytesIO(render_pdf(document, language))).pages
+    assert said in " ".join(" ".join(page.extract_text() for page in pages).split())
+    assert document.to_json()["facilitator"] == "Platform AS, 123456789"
+    assert SalesDocument.from_json(document.to_json()) == document
+
+
+def test_a_receipt_from_before_names_no_facilitator() -> None:
+    before = receipt().to_json()
+    del before["facilitator"]
+    assert SalesDocument.from_json(before) == receipt()
+    assert receipt_view(receipt(), "en").notes == ()

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from bridge.options import retry_delay_s
-from sessions.families import FAMILIES, PLAIN, family_of
 from tests.unit.bridge.scripted_cloud import API_KEY, CALLBACK_SECRET, HASH_KEY, options
 
 
@@ -53,11 +52,3 @@ def test_urls_have_no_double_slash() -> None:
     assert chosen.callback_url("arm", "card") == f"https://tapvolt.example/callbacks/payter/{CALLBACK_SECRET}/arm/card"
     assert chosen.receipt_url("tok") == "https://tapvolt.example/r/tok"
     assert options(receipt_url_prefix="https://r.example/").receipt_url("tok") == "https://r.example/tok"
-
-
-def test_families() -> None:
-    assert {name for name, family in FAMILIES.items() if family.screens} == {"Apollo", "Apollo Max", "Apollo Polar"}
-    assert family_of(" apollo  MAX ") is FAMILIES["Apollo Max"]
-    assert family_of("P99") is PLAIN
-    assert not PLAIN.screens
-    assert not any(family.increment_call or family.refund_call for family in FAMILIES.values())

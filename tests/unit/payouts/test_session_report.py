@@ -32,7 +32,8 @@ def cost(gross: int, currency: str = "EUR") -> Cost:
 
 
 def card(**changes: Any) -> Session:
-    return replace(session(Charging.ENDED, Payment.CAPTURED), **{"cost": cost(500), "captured_minor": 500} | changes)
+    captured: dict[str, Any] = {"cost": cost(500), "captured_minor": 500}
+    return replace(session(Charging.ENDED, Payment.CAPTURED), **captured | changes)
 
 
 @pytest.mark.parametrize(
@@ -61,18 +62,21 @@ def test_who_collects() -> None:
     assert processor_of(card(origin=Origin.DIRECT)) is Processor.STATION
 
 
+def utc(month: int, day: int, hour: int, year: int = 2026) -> datetime:
+    return datetime(year, month, day, hour, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     ("first", "last", "since", "until"),
     [
-        ((2026, 1, 1), (2026, 1, 31), (2025, 12, 31, 23), (2026, 1, 31, 23)),
-        ((2026, 3, 29), (2026, 3, 29), (2026, 3, 28, 23), (2026, 3, 29, 22)),  # 23 hours
-        ((2026, 10, 25), (2026, 10, 25), (2026, 10, 24, 22), (2026, 10, 25, 23)),  # 25 hours
-        ((2026, 7, 1), (2026, 7, 1), (2026, 6, 30, 22), (2026, 7, 1, 22)),
+        ("2026-01-01", "2026-01-31", utc(12, 31, 23, 2025), utc(1, 31, 23)),
+        ("2026-03-29", "2026-03-29", utc(3, 28, 23), utc(3, 29, 22)),  # 23 hours
+        ("2026-10-25", "2026-10-25", utc(10, 24, 22), utc(10, 25, 23)),  # 25 hours
+        ("2026-07-01", "2026-07-01", utc(6, 30, 22), utc(7, 1, 22)),
     ],
 )
-def test_days_are_the_owners(first: Any, last: Any, since: Any, until: Any) -> None:
-    found = period(date(*first), date(*last), OSLO)
-    assert found == (datetime(*since, tzinfo=UTC), datetime(*until, tzinfo=UTC))
+def test_days_are_the_owners(first: str, last: str, since: datetime, until: datetime) -> None:
+    assert period(date.fromisoformat(first), date.fromisoformat(last), OSLO) == (since, until)
 
 
 def test_days_follow_each_other_without_gap_or_overlap() -> None:
