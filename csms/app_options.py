@@ -39,7 +39,6 @@ def onboarding_options(settings: Settings, wake: Callable[[str], None]) -> Onboa
         checks_valid=timedelta(hours=o.checks_valid_h),
         test_valid=timedelta(hours=o.test_valid_h),
         max_attachment_bytes=o.max_attachment_bytes,
-        max_import_bytes=o.max_import_bytes,
         max_import_rows=o.max_import_rows,
         wake=wake,
     )

@@ -271,9 +271,8 @@ class OnboardingSettings(Section):
     test_valid_h: float = Field(
         168, gt=0, le=8760, description="Hours a test transaction counts; after that another one is asked for."
     )
-    max_attachment_bytes: int = Field(10_485_760, ge=1024, le=1_073_741_824, description="Largest attachment, bytes.")
-    max_import_bytes: int = Field(5_242_880, ge=1024, le=104_857_600, description="Largest file of an import, bytes.")
-    max_import_rows: int = Field(1000, ge=1, le=100_000, description="Largest number of rows of an import.")
+    max_attachment_bytes: int = Field(10_485_760, ge=1024, le=104_857_600, description="Largest attachment, bytes.")
+    max_import_rows: int = Field(1000, ge=1, le=5000, description="Largest number of rows of an import.")
 
 
 class ReconciliationRuleSettings(Section):
