@@ -78,6 +78,7 @@ async def provision(engine: AsyncEngine, settings: Settings, now: datetime) -> N
             for n, place in enumerate(s.evses)
         ]
         await _require_own(connection, terminals)
+        await _require_their_owners(connection, served)
         tokens = [{"status": s.status.value} | s.model_dump(exclude={"status"}) for s in settings.id_tokens]
         for table, key, rows in (
             (t.tariffs, ["tariff_id"], tariffs),
@@ -111,6 +112,33 @@ async def _require_own(connection: AsyncConnection, terminals: list[dict[str, An
                 f"terminals: {named!r} is in the inventory already, entered as {row.serial!r} over the API or by an "
                 "earlier settings file: take it out of the settings file, or write it the same way."
             )
+
+
+async def _require_their_owners(connection: AsyncConnection, served: list[dict[str, Any]]) -> None:
+    """Refuse that a terminal serves another owner's station: what it takes would be sold there in the wrong name.
+
+    A station keeps its place in the settings file when it is given to a site owner. Raises `SettingsError`.
+    """
+    st, te = t.stations.c, t.terminals.c
+    named = {place["station_id"] for place in served}
+    # Locked, so that no station is given away between this look and the commit (`csms.terminals.placement`).
+    query = select(st.station_id, st.owner_id).where(st.station_id.in_(named)).with_for_update()
+    stations = {row.station_id: row.owner_id for row in await connection.execute(query)}
+    query = select(te.serial, te.owner_id).where(te.serial.in_({place["serial"] for place in served}))
+    terminals = {row.serial: row.owner_id for row in await connection.execute(query)}
+    wrong = {
+        (place["serial"], place["station_id"])
+        for place in served
+        if stations.get(place["station_id"], PLATFORM) != terminals.get(place["serial"], PLATFORM)
+    }
+    if wrong:
+        raise SettingsError(
+            "\n".join(
+                f"terminals: {serial!r} cannot serve station {station_id!r}, which is another owner's: take the "
+                "station's EVSEs out of the terminal's evses, and register a terminal for that owner."
+                for serial, station_id in sorted(wrong)
+            )
+        )
 
 
 async def _begin_history(connection: AsyncConnection, serials: list[str], now: datetime) -> None:

@@ -320,6 +320,7 @@ async def _evses(
         .join(s.stations, stations.station_id == e.station_id)
         .outerjoin(s.tariffs, s.tariffs.c.tariff_id == e.tariff_id)
         .where(e.station_id.in_({station_id for station_id, _ in evses}))
+        .with_for_update(of=s.stations, read=True)  # not given away before the terminal is entered
     )
     return {
         (row.station_id, row.evse_id): (row.owner_id, orjson.loads(row.body)["currency"] if row.body else None)

@@ -21,17 +21,35 @@ from pypdf import PdfReader
 from sqlalchemy import select
 
 from csms.web.api.api import operations
-from csms.web.api.operation import OWNED, PATH_PARAMETERS, Operation
+from csms.web.api.operation import OWNED, Operation
+from csms.web.api.path_parameters import PATH_PARAMETERS
 from storage.engine import reading
 from storage.tables import load
 from tests.api import two_owners
-from tests.api.two_owners import CALLED, NAMING, QUERIES, WITHIN, Side, World
+from tests.api.naming import FINDS, KEPT_AS_IT_IS, NAMING, TAKEN, Naming
+from tests.api.sides import Side, World
+from tests.api.two_owners import CALLED, COMMON, QUERIES, WITHIN
 
 #: A field that may name what somebody owns.
-_NAMES = re.compile(r"(^|_)(id|ids|serial|serials|site|sites|station|stations|terminal|terminals|tariff|owner|number)$")
+_NAMES = re.compile(
+    r"(^|_)(id|ids|serial|serials|site|sites|station|stations|terminal|terminals|evses|tariff|owner|number)$"
+)
 
 #: Names of what is not kept here: registers', acquirers' and Payter's own.
 OUTSIDE = {"organisation_number", "vat_number", "merchant_id", "tt_number"}
+
+
+#: Readings that are no pages, or show everybody the same.
+_NOT_LISTS = {
+    "/inventory.csv",
+    "/statement-preview",
+    "/onboarding-import-template",
+    "/batteries",
+    "/terminal-families",
+    "/licence-skus",
+}
+#: What the platform has none of for itself.
+_NOT_OF_ITS_OWN = {"/licences", "/licence-orders", "/statements", "/processors"}
 
 
 @pytest_asyncio.fixture(name="world")
@@ -62,8 +80,10 @@ def test_what_a_path_names_is_looked_up() -> None:
 def test_what_a_body_can_name_is_tried() -> None:
     for operation in for_owners():
         named = names_in(operation)
-        assert not named or operation.operation_id in NAMING, (
-            f"{operation.operation_id} takes {', '.join(sorted(named))}: add to NAMING in tests/api/two_owners.py a "
+        assert (
+            not named or operation.operation_id in NAMING | TAKEN | FINDS or operation.operation_id in KEPT_AS_IT_IS
+        ), (
+            f"{operation.operation_id} takes {', '.join(sorted(named))}: add to NAMING in tests/api/naming.py a "
             "valid body that names another owner's."
         )
 
@@ -102,7 +122,9 @@ async def call(
     path = operation.path.format(
         **{name: ids.get(name, PATH_PARAMETERS[name]["example"]) for name in operation.parameters}
     )
-    headers = {"If-Match": '"1"'} | ({"Authorization": f"Bearer {token}"} if token else {})
+    headers = {"If-Match": '"1"'} if operation.edits else {}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
     given: dict[str, Any] = {}
     if isinstance(body, bytes):
         given["data"] = body
@@ -185,7 +207,9 @@ async def test_lists_and_answers_show_ones_own_alone(world: World) -> None:
             answer = await call(world, operation, side.token, side.ids)
             assert answer.status == 200, (operation.operation_id, answer.text)
             assert answer.shows(world.others(side)) == set(), (operation.operation_id, answer.text)
-            if not operation.parameters:
+            if operation.operation_id in COMMON:
+                assert answer.text == (await call(world, operation, other.token, other.ids)).text
+            elif not operation.parameters:
                 assert answer.shows(side.marks), (
                     f"{operation.operation_id} shows {side.name} nothing of its own, so that the test proves nothing: "
                     "make something for each side in tests/api/two_owners.py NOUNS."
@@ -204,37 +228,133 @@ def filters(operation: Operation, other: Side) -> Iterator[tuple[str, str]]:
             yield name, str(value)
 
 
-async def test_bodies_cannot_name_what_is_somebody_elses(world: World) -> None:
-    before = await rows_of(world, world.north)
+async def test_what_a_body_names_of_others_is_as_if_it_were_not_there(world: World) -> None:
+    """The answer is that to names of nothing at all, and nothing of theirs has changed afterwards."""
+    nobody = two_owners.nobody(world.north)
+    for theirs in (world.north, world.platform):
+        before = await rows_of(world, theirs)
+        for operation, naming in named(NAMING, theirs):
+            for body, nothing in zip(naming(theirs, world.south), naming(nobody, world.south), strict=True):
+                answer = await call(world, operation, world.south.token, world.south.ids, body=body)
+                known = (operation.operation_id, body, answer.text)
+                assert isinstance(body, bytes) or answer.status in {403, 404, 409, 422}, known
+                assert answer.shows(world.others(world.south) - shown_in(body)) == set(), known
+                none = await call(world, operation, world.south.token, world.south.ids, body=nothing)
+                assert (answer.status, told(answer, theirs)) == (none.status, told(none, nobody)), known
+        assert await rows_of(world, theirs) == before
+
+
+async def test_a_number_that_is_taken_does_not_tell_by_whom(world: World) -> None:
+    for theirs in (world.north, world.platform):
+        before = await rows_of(world, theirs)
+        for operation, naming in named(TAKEN, theirs):
+            for body in naming(theirs, world.south):
+                answer = await call(world, operation, world.south.token, world.south.ids, body=body)
+                assert answer.status == 409, (operation.operation_id, body, answer.text)
+                assert answer.shows(world.others(world.south) - shown_in(body)) == set(), answer.text
+        assert await rows_of(world, theirs) == before
+
+
+def named(bodies: dict[str, Naming], theirs: Side) -> Iterator[tuple[Operation, Naming]]:
+    """Operations with their bodies, where that side has what they name."""
     for operation in for_owners():
-        if operation.operation_id not in NAMING:
-            continue
-        body = NAMING[operation.operation_id](world.north)
-        sent = body.decode(errors="replace") if isinstance(body, bytes) else orjson.dumps(body).decode()
-        answer = await call(world, operation, world.south.token, world.south.ids, body=body)
-        if not isinstance(body, bytes):
-            assert answer.status in {403, 404}, (operation.operation_id, answer.text)
-        told = {mark for mark in world.others(world.south) if mark not in sent}
-        assert answer.shows(told) == set(), (operation.operation_id, answer.text)
+        naming = bodies.get(operation.operation_id)
+        if naming is not None and not ("account_id" not in theirs.ids and "account_id" in names_in(operation)):
+            yield operation, naming
+
+
+def shown_in(body: Any) -> set[str]:
+    """What the caller wrote, and may be told again."""
+    sent = body.decode() if isinstance(body, bytes) else orjson.dumps(body).decode()
+    return set(re.findall(r"[A-Za-z0-9_ -]+", sent))
+
+
+def told(answer: Answer, whose: Side) -> str:
+    """An answer without names that were sent, and without what differs from call to call."""
+    text = answer.text
+    for name, value in sorted(whose.ids.items(), key=lambda item: -len(str(item[1]))):
+        if isinstance(value, str):
+            text = text.replace(value, f"<{name}>")
+    return re.sub(r"[a-z]{3}_[0-9a-f]{12,24}|[0-9a-f]{64}|20\d\d-\d\d-\d\dT[0-9:.]+Z?", "<>", text)
+
+
+async def test_addresses_that_are_keys_open_one_door(world: World) -> None:
+    """A calendar, a receipt and a credit note are for whoever has the address: and hold that side's alone."""
+    for side in world.sides:
+        pages = [
+            f"/r/{token}{what}" for token in side.ids["receipts"] for what in ("", "/receipt.pdf", "/receipt.json")
+        ]
+        assert len(pages) == 6, side.ids["receipts"]
+        for path in (f"/calendar/{side.ids['calendar']}", *pages):
+            answer = await fetch(world, path)
+            assert answer.status == 200, path
+            assert answer.shows(world.others(side)) == set(), (path, answer.text)
+        assert (await fetch(world, f"/calendar/{side.ids['calendar']}")).shows({side.ids["serial"]})
+    for path in ("/calendar/" + "A" * 43 + ".ics", "/r/" + "A" * 32, "/r/" + "A" * 32 + "/receipt.pdf"):
+        answer = await fetch(world, path)
+        assert answer.status == 404, path
+        assert answer.shows(set().union(*(side.marks for side in world.sides))) == set(), path
+
+
+async def fetch(world: World, path: str) -> Answer:
+    """A page outside the API, as nobody."""
+    async with world.bench.http.get(f"http://127.0.0.1:{world.bench.app.http_port}{path}") as answer:
+        return Answer(answer.status, text_of(await answer.read()))
+
+
+async def test_a_count_of_others_terminals_tells_nothing_of_them(world: World) -> None:
+    """What was found is told again, with the advice to tell the platform."""
+    before = await rows_of(world, world.north)
+    written = set[str]()
+    for operation, naming in named(FINDS, world.north):
+        for body in naming(world.north, world.south):
+            answer = await call(world, operation, world.south.token, world.south.ids, body=body)
+            assert answer.status == 200, answer.text
+            written |= shown_in(body)
+    (finish,) = (operation for operation in operations() if operation.operation_id == "finish_stock_count")
+    finished = await call(world, finish, world.south.token, world.south.ids)
+    assert finished.shows({world.north.ids["boxed"]})
+    assert finished.shows({world.north.ids["serial"]})
+    assert finished.shows(world.others(world.south) - written) == set(), finished.text
     assert await rows_of(world, world.north) == before
 
 
 async def test_the_platforms_people_see_all_sides(world: World) -> None:
     """What is held back from owners is there: or the tests above would prove nothing."""
-    for path in ("/owners", "/sites", "/stations", "/tariffs", "/sessions"):
+    for operation in for_owners():
+        path = operation.path
+        if operation.method != "GET" or operation.parameters or required(operation) or path in _NOT_LISTS:
+            continue
         listed = orjson.dumps(await world.bench.api("GET", f"{path}?limit=500")).decode()
         for side in world.sides:
-            assert Answer(200, listed).shows(side.marks), (path, side.name)
+            if side is not world.platform or path not in _NOT_OF_ITS_OWN:
+                assert Answer(200, listed).shows(side.marks), (path, side.name)
 
 
 async def rows_of(world: World, side: Side) -> dict[str, list[Any]]:
-    """Everything that says whose it is, and is this side's."""
+    """Everything in the database that is this side's, and whatever else speaks of it.
+
+    Not what says who was told what, and when; nor what others wrote down of it as their own.
+    """
     found: dict[str, list[Any]] = {}
     async with reading(world.bench.app.engine) as connection:
         for table in load().sorted_tables:
-            if "owner_id" in table.c and table.name != "api_tokens":
-                query = select(table).where(table.c.owner_id == side.ids["owner_id"])
-                columns = [c for c in table.c if c.name != "seen_at"]
-                query = query.with_only_columns(*columns).order_by(*table.primary_key.columns)
-                found[table.name] = [tuple(row) for row in await connection.execute(query)]
+            if table.name in _COMES_AND_GOES:
+                continue
+            columns = [c for c in table.c if c.name != "seen_at"]
+            query = select(*columns).order_by(*table.primary_key.columns)
+            if "owner_id" in table.c:
+                query = query.where(table.c.owner_id == side.ids["owner_id"])
+            rows = [tuple(row) for row in await connection.execute(query)]
+            if "owner_id" not in table.c:
+                rows = [row for row in rows if any(str(value) in side.marks for value in row)]
+            found[table.name] = rows
     return found
+
+
+#: Tables that change by themselves, or hold what others said.
+_COMES_AND_GOES = {
+    *("api_tokens", "audit", "outbox"),
+    *("frames", "connections", "station_calls", "configuration_checks", "configuration_state", "variables"),
+    *("stock_finds", "stock_findings", "terminal_import_rows"),
+}

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from csms.provision import provision
 from csms.settings import SettingsError, load_settings
 from storage import schema as t
-from storage.engine import writing
+from storage.engine import reading, writing
 from tests.api.test_owners import made
 from tests.api.test_sessions import TAG, event, rfid_charge
 from tests.conformance.bench import Bench
@@ -209,6 +209,31 @@ async def test_the_settings_leave_owners_tariffs_alone(bench: Bench) -> None:
     said = settings.model_dump(include={"database_url"}) | {"tariffs": [TARIFF]}
     with pytest.raises(SettingsError, match="'NIGHT' is a site owner's"):
         await provision(bench.app.engine, load_settings(None, **said), datetime.now(UTC))
+
+
+async def test_the_settings_terminals_serve_the_operators_stations_alone(bench: Bench) -> None:
+    owner = await made(bench)
+    said = bench.app.settings.model_dump(include={"database_url"}) | {
+        "tariffs": [TARIFF],
+        "stations": [{"station_id": "CS1", "evses": [{"evse_id": 1, "tariff_id": TARIFF["tariff_id"]}]}],
+    }
+    cloud = {"base_url": "http://127.0.0.1:1", "api_key": "k"}
+    secrets = {"callback_secret": "s" * 40, "card_hash_key": "k" * 40}
+    with_terminal = said | {
+        "payter": cloud | secrets,
+        "terminals": [{"serial": "SIM-P66-1", "family": "P66", "evses": ["CS1/1"]}],
+    }
+    await provision(bench.app.engine, load_settings(None, **with_terminal), datetime.now(UTC))
+    refused = await bench.api("PATCH", "/stations/CS1", {"owner_id": owner["owner_id"]}, status=409)
+    assert "SIM-P66-1" in refused["detail"]
+    async with writing(bench.app.engine) as connection:
+        await connection.execute(t.terminal_evses.delete())
+    await bench.api("PATCH", "/stations/CS1", {"owner_id": owner["owner_id"]})
+    with pytest.raises(SettingsError, match="'SIM-P66-1' cannot serve station 'CS1', which is another owner's"):
+        await provision(bench.app.engine, load_settings(None, **with_terminal), datetime.now(UTC))
+    async with reading(bench.app.engine) as connection:
+        assert (await connection.execute(select(t.terminal_evses))).all() == []
+    await provision(bench.app.engine, load_settings(None, **said), datetime.now(UTC))
 
 
 async def test_an_id_token_says_who_pays_for_its_charges(bench: Bench) -> None:

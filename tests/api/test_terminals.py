@@ -176,11 +176,13 @@ async def test_who_may_handle_a_terminal_is_written_down(estate: Estate) -> None
     assert (shown["personnel"], shown["sim_serial"], shown["station_serial"]) == (people, OTHER_SIM, "SN-2")
     kept = await estate.call("anne", "PATCH", path, {"sim_serial": ""}, tag='"2"')
     assert (kept["personnel"], kept["sim_serial"]) == (people, None)
-    await estate.call("anne", "PATCH", path, {"sim_serial": SIM}, tag='"3"', status=409)
-    await estate.call("anne", "PATCH", path, {"sim_serial": "1"}, tag='"3"', status=409)
-    await estate.call("anne", "PATCH", path, {"station_serial": " "}, tag='"3"', status=409)
+    named = await estate.call("anne", "PATCH", path, {"personnel": [{"name": "Ola"}]}, tag='"3"')
+    assert named["personnel"] == [{"name": "Ola", "phone": "", "since": None, "trained_on": None}]
+    await estate.call("anne", "PATCH", path, {"sim_serial": SIM}, tag='"4"', status=409)
+    await estate.call("anne", "PATCH", path, {"sim_serial": "1"}, tag='"4"', status=409)
+    await estate.call("anne", "PATCH", path, {"station_serial": " "}, tag='"4"', status=409)
     card = {"personnel": [{"name": "4111" + "1" * 12}]}
-    await estate.call("anne", "PATCH", path, card, tag='"3"', status=422)
+    await estate.call("anne", "PATCH", path, card, tag='"4"', status=422)
 
 
 async def test_moves_say_where_who_and_why(estate: Estate) -> None:

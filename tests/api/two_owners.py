@@ -1,14 +1,15 @@
 """Two owners and the platform on one system, each with one real object of every noun, for tests of isolation.
 
 Whoever gives owners a new operation adds here what the tests need to try it (CONTRIBUTING.md, "Add an operation that
-owners may call"): a maker in `NOUNS`, which fills in ``ids`` and ``marks``; a body in `NAMING`; a query in `QUERIES`.
+owners may call"): a maker in `NOUNS`, which fills in ``ids`` and ``marks``; a query in `QUERIES`; and, in
+`tests.api.naming`, a body in `NAMING`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,50 +17,16 @@ from typing import Any
 from sqlalchemy import select
 
 from billing.ledger import PLATFORM
+from csms.terminals.inventory import State, record
 from sessions import facts as f
 from storage import schema as t
 from storage.engine import reading, writing
+from tests.api.care_of_sides import MAKERS as CARE
+from tests.api.money_of_sides import MAKERS as MONEY
+from tests.api.naming import account
+from tests.api.sides import Side, World
+from tests.api.terminals_of_sides import MAKERS as TERMINALS
 from tests.conformance.bench import PASSWORD, Bench, bench
-
-
-@dataclass
-class Side:
-    """One owner's part of the world. ``name``: in capitals, part of all that is named.
-
-    ``ids``: an example of each path parameter, and ``serial``. ``marks``: texts that the other sides never read; not
-    the platform's name, which stands on the receipts of what it sells.
-    """
-
-    name: str
-    company: str
-    iban: str
-    ids: dict[str, Any] = field(default_factory=dict)
-    marks: set[str] = field(default_factory=set)
-    token: str = ""
-
-    def mark(self, name: str, value: Any) -> None:
-        """Enter something of this side's, by the name it has in paths."""
-        self.ids[name] = value
-        self.marks.add(str(value))
-
-
-@dataclass
-class World:
-    """All sides. ``bench.token`` is an administrator's."""
-
-    bench: Bench
-    north: Side
-    south: Side
-    platform: Side
-
-    @property
-    def sides(self) -> tuple[Side, ...]:
-        return self.north, self.south, self.platform
-
-    def others(self, side: Side) -> set[str]:
-        """What ``side`` must never be shown."""
-        return set().union(*(other.marks for other in self.sides if other is not side))
-
 
 # --- a maker for each noun, in this order -----------------------------------------------------------------------------
 
@@ -128,6 +95,8 @@ async def _terminal(bench: Bench, side: Side) -> None:
     async with writing(bench.app.engine) as connection:
         await connection.execute(t.terminals.insert().values(row))
         await connection.execute(t.terminal_evses.insert().values(place))
+        now = datetime.now(UTC) - timedelta(days=1)
+        await record(connection, serial, None, State.LIVE, by=f"{side.name} hand", reason="mounted", now=now)
     side.mark("serial", serial)
 
 
@@ -172,22 +141,11 @@ async def card_charge(bench: Bench, session_id: str, *, serial: str, station_id:
         assert (await connection.execute(query)).scalar() == "captured"
 
 
-def _account(side: Side) -> dict[str, Any]:
-    return {
-        "owner_id": side.ids["owner_id"],
-        "name": f"{side.name} contract",
-        "base_url": "https://cps.mypayter.com/",
-        "domain": f"{side.name} domain",
-        "merchant_id": f"{side.name} merchant",
-        "acquirer": f"{side.name} bank",
-    }
-
-
 async def _processor(bench: Bench, side: Side) -> None:
     """The owner's own processor, and the way of the terminal into its domain."""
     if side.name == "PLATFORM":  # its processor is in the settings
         return
-    made = await bench.api("POST", "/processors", _account(side), status=201)
+    made = await bench.api("POST", "/processors", account(side), status=201)
     side.mark("account_id", made["account_id"])
     side.marks |= {f"{side.name} {what}" for what in ("contract", "domain", "merchant", "bank")}
     wanted = {"account_id": made["account_id"], "tt_number": f"TT-{side.name}"}
@@ -199,17 +157,18 @@ async def _processor(bench: Bench, side: Side) -> None:
 Maker = Callable[[Bench, Side], Awaitable[None]]
 
 #: Later ones may use what earlier ones entered.
-NOUNS: tuple[Maker, ...] = (_owner, _users, _site, _tariff, _station, _terminal, _session, _processor)
+NOUNS: tuple[Maker, ...] = (
+    *(_owner, _users, _site, _tariff, _station, _terminal, _session, _processor),
+    *TERMINALS,
+    *CARE,
+    *MONEY,
+)
 
 #: Path parameters that only count within what the path names before them, such as a station's EVSE.
-WITHIN = frozenset({"evse_id"})
+WITHIN = frozenset({"evse_id", "step", "attachment_id"})
 
-#: A valid body, by operation, that names what is somebody else's (the side it is given). JSON, or bytes for a file.
-NAMING: dict[str, Callable[[Side], Any]] = {
-    "enter_processor": _account,
-    "confirm_terminal_routing": lambda side: {"account_id": side.ids["account_id"], "reference": "a letter"},
-    "enter_domain_transfer": lambda side: {"account_id": side.ids["account_id"], "tt_number": "TT-1"},
-}
+#: Readings that show everybody the same, and nothing of anybody's.
+COMMON = frozenset({"list_terminal_families", "list_licence_skus", "download_onboarding_template"})
 
 #: Values of query parameters that must be given.
 QUERIES: dict[str, str] = {
@@ -218,7 +177,18 @@ QUERIES: dict[str, str] = {
 }
 
 #: Query parameters whose name is not that of what they hold.
-CALLED = {"site": "site_id", "terminal": "serial"}
+CALLED = {"site": "site_id", "terminal": "serial", "about": "serial"}
+
+
+def nobody(like: Side) -> Side:
+    """A side whose names are written like these, and name nothing."""
+    ids: dict[str, Any] = {}
+    for name, value in like.ids.items():
+        if isinstance(value, str):
+            renamed = value.replace(like.name, "NOBODY")
+            prefix, _, digits = renamed.rpartition("_")
+            ids[name] = f"{prefix}_{'f' * len(digits)}" if prefix else re.sub(r"0001(\d{3})$", r"0009\1", renamed)
+    return Side("NOBODY", "", "", ids=ids)
 
 
 @asynccontextmanager

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,7 +19,6 @@ from simulators.station import Station
 from simulators.terminal_cloud import DOMAIN
 from tests.databases import Databases
 from tests.journeys.owner_stage import (
-    MAPPING,
     OWNERS_IBAN,
     PLATFORMS_IBAN,
     RESELLER,
@@ -29,8 +27,6 @@ from tests.journeys.owner_stage import (
     Story,
     Way,
     import_list,
-    settlement_camt,
-    settlement_csv,
     story_of,
     transfers,
 )

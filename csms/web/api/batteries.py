@@ -14,7 +14,7 @@ from csms.terminals.inventory import MoveRefusedError
 from csms.terminals.time_zones import zone_of, zones
 from csms.web.api.access import Role
 from csms.web.api.care import refused, require_terminal
-from csms.web.api.operation import ApiCall, Body, Reply, Resource, Shown
+from csms.web.api.operation import ApiCall, Body, FreeText, Reply, Resource, Shown
 from csms.web.api.paging import Page, PageQuery, fetch_page
 from csms.web.api.problem import Problem
 from storage import care_schema as t
@@ -26,7 +26,7 @@ resource = Resource("batteries")
 class ChargeMade(Body):
     """That somebody charged it."""
 
-    charged_by: str = Field(min_length=2, max_length=80, pattern=r"\S", description="Name of who charged it.")
+    charged_by: FreeText = Field(min_length=2, max_length=80, pattern=r"\S", description="Name of who charged it.")
     charged_on: date | None = Field(None, description="Which day, by the owner's calendar; today if it is left out.")
 
 

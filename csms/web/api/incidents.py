@@ -14,7 +14,7 @@ from csms.terminals.incidents import IncidentRefusedError, Kind, Outcome, Progre
 from csms.terminals.inventory import MoveRefusedError
 from csms.web.api.access import Role
 from csms.web.api.care import care_id, refused, require_terminal
-from csms.web.api.operation import PREFIX, ApiCall, Body, Reply, Resource, Shown, etag, owned_by
+from csms.web.api.operation import PREFIX, ApiCall, Body, FreeText, Reply, Resource, Shown, etag, owned_by
 from csms.web.api.paging import Page, PageQuery, fetch_page
 from csms.web.api.problem import FieldProblem, Problem
 from storage import care_schema as t
@@ -30,48 +30,48 @@ resource = Resource(
 class Contact(Body):
     """Somebody who can be reached about it."""
 
-    name: str = Field(max_length=80, description="Name.")
-    phone: str = Field("", max_length=40, description="Phone number.")
-    email: str = Field("", max_length=254, description="E-mail address.")
+    name: FreeText = Field(max_length=80, description="Name.")
+    phone: FreeText = Field("", max_length=40, description="Phone number.")
+    email: FreeText = Field("", max_length=254, description="E-mail address.")
 
 
 class InDoubt(Body):
     """Nothing has to be said."""
 
-    text: str = Field("", max_length=4000, description="What makes you doubt it.")
+    text: FreeText = Field("", max_length=4000, description="What makes you doubt it.")
 
 
 class IncidentReported(Body):
     """What happened."""
 
     kind: Kind = Field(description="loss, theft, damage, tampering, destruction or doubt.")
-    description: str = Field("", max_length=8000, description="What happened: what, where, when, seen by whom.")
-    reported_by: str = Field("", max_length=80, description="Name of who reports it; the token's if left out.")
+    description: FreeText = Field("", max_length=8000, description="What happened: what, where, when, seen by whom.")
+    reported_by: FreeText = Field("", max_length=80, description="Name of who reports it; the token's if left out.")
 
 
 class NoticeEdit(Body):
     """What the notice is to hold; what is left out stays."""
 
-    description: str | None = Field(None, max_length=8000, description="The full description.")
-    actions_taken: str | None = Field(None, max_length=8000, description="The actions taken.")
-    actions_planned: str | None = Field(None, max_length=8000, description="The actions planned, and by when.")
-    information_secured: str | None = Field(None, max_length=8000, description="How information is secured.")
-    terminals_secured: str | None = Field(None, max_length=8000, description="How the terminals are secured.")
+    description: FreeText | None = Field(None, max_length=8000, description="The full description.")
+    actions_taken: FreeText | None = Field(None, max_length=8000, description="The actions taken.")
+    actions_planned: FreeText | None = Field(None, max_length=8000, description="The actions planned, and by when.")
+    information_secured: FreeText | None = Field(None, max_length=8000, description="How information is secured.")
+    terminals_secured: FreeText | None = Field(None, max_length=8000, description="How the terminals are secured.")
     contacts: list[Contact] | None = Field(None, max_length=20, description="Who can be reached about it.")
 
 
 class NoticeGiven(Body):
     """Who gives it."""
 
-    given_by: str = Field(min_length=2, max_length=80, pattern=r"\S", description="Name of who gives the notice.")
+    given_by: FreeText = Field(min_length=2, max_length=80, pattern=r"\S", description="Name of who gives the notice.")
 
 
 class Closing(Body):
     """How it ended."""
 
     outcome: Outcome = Field(description="How it ended.")
-    closed_by: str = Field(min_length=2, max_length=80, pattern=r"\S", description="Name of who decides that.")
-    remarks: str = Field("", max_length=4000, description="Anything else.")
+    closed_by: FreeText = Field(min_length=2, max_length=80, pattern=r"\S", description="Name of who decides that.")
+    remarks: FreeText = Field("", max_length=4000, description="Anything else.")
     put_back: bool = Field(False, description="Put the terminal back to where it was before the incident.")
 
 

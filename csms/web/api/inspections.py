@@ -12,7 +12,7 @@ from csms.terminals.inspections import Findings, Occasion, record_inspection
 from csms.terminals.inventory import MoveRefusedError
 from csms.web.api.access import Role
 from csms.web.api.care import care_id, refused, require_terminal
-from csms.web.api.operation import PREFIX, ApiCall, Body, Moment, Reply, Resource, Shown, owned_by
+from csms.web.api.operation import PREFIX, ApiCall, Body, FreeText, Moment, Reply, Resource, Shown, owned_by
 from csms.web.api.paging import Page, PageQuery, fetch_page
 from csms.web.api.problem import Problem
 from storage import care_schema as t
@@ -32,13 +32,13 @@ class InspectionMade(Body):
     """What was seen; every item is answered."""
 
     occasion: Occasion = Field(Occasion.WEEKLY, description="weekly, before storage or after storage.")
-    inspected_by: str = Field(min_length=2, max_length=80, pattern=r"\S", description="Name of who looked at it.")
+    inspected_by: FreeText = Field(min_length=2, max_length=80, pattern=r"\S", description="Name of who looked at it.")
     damage: bool = Field(description="The housing is damaged.")
     foreign_stickers: bool = Field(description="There are stickers on it that are not the provider's or ours.")
     unusual_cables: bool = Field(description="There are cables at it that do not belong there.")
     logo_at_power_on: bool = Field(description="The provider's logo showed when it was powered on.")
     made_at: Moment | None = Field(None, description="When; now if it is left out.")
-    remarks: str = Field("", max_length=4000, description="Anything else.")
+    remarks: FreeText = Field("", max_length=4000, description="Anything else.")
 
 
 class InspectionShown(Shown):

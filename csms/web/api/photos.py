@@ -99,7 +99,11 @@ async def get_photo(call: ApiCall) -> web.StreamResponse:
     async with reading(call.api.engine) as connection:
         row = (await connection.execute(query)).first()
     path = call.api.files.path(Shelf.PHOTOS, call.path["photo_id"])
-    if row is None or not await asyncio.to_thread(path.is_file):
+    try:
+        content = await asyncio.to_thread(path.read_bytes)
+    except FileNotFoundError:
+        row = None
+    if row is None:
         raise Problem(404, "There is no photo of this id.")
     headers = {
         "Content-Type": row.content_type,
@@ -107,7 +111,7 @@ async def get_photo(call: ApiCall) -> web.StreamResponse:
         "Content-Security-Policy": "default-src 'none'",
         "Cache-Control": "private, no-store",
     }
-    return web.FileResponse(path, headers=headers)
+    return web.Response(body=content, headers=headers)
 
 
 def _is(call: ApiCall, column: Any) -> Any:

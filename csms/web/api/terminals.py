@@ -325,7 +325,8 @@ async def edit_terminal(call: ApiCall) -> Reply:
     if problems:
         raise refusal(problems)
     if "personnel" in values:
-        values["personnel"] = orjson.dumps(values["personnel"]).decode()
+        people = [person.model_dump() for person in call.body.personnel]  # whole: what was left out of one, too
+        values["personnel"] = orjson.dumps(people).decode()
     try:
         async with writing(call.api.engine) as connection:
             changed = await edit(connection, row.serial, row.revision, values)

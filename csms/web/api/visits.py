@@ -14,7 +14,7 @@ from csms.terminals.inventory import MoveRefusedError
 from csms.terminals.visits import Fate, Standing, VisitRefusedError
 from csms.web.api.access import Role
 from csms.web.api.care import care_id, refused
-from csms.web.api.operation import PREFIX, ApiCall, Body, Moment, Reply, Resource, Shown, owned_by
+from csms.web.api.operation import PREFIX, ApiCall, Body, FreeText, Moment, Reply, Resource, Shown, owned_by
 from csms.web.api.paging import Page, PageQuery, fetch_page
 from csms.web.api.problem import Problem
 from storage import care_schema as t
@@ -34,12 +34,12 @@ class VisitAnnounced(Body):
     """Who comes, when, to which terminals, and what for."""
 
     serials: list[str] = Field(min_length=1, max_length=100, description="Terminals, all of one owner.")
-    visitor: str = Field(min_length=2, max_length=80, pattern=r"\S", description="Name of who comes.")
-    company: str = Field(min_length=2, max_length=120, pattern=r"\S", description="Who sends them.")
+    visitor: FreeText = Field(min_length=2, max_length=80, pattern=r"\S", description="Name of who comes.")
+    company: FreeText = Field(min_length=2, max_length=120, pattern=r"\S", description="Who sends them.")
     document_ending: str = Field(
         "", pattern=r"^[A-Za-z0-9]{0,4}$", description="Last 4 characters of the id document. More is not kept."
     )
-    purpose: str = Field(min_length=3, max_length=2000, pattern=r"\S", description="What for.")
+    purpose: FreeText = Field(min_length=3, max_length=2000, pattern=r"\S", description="What for.")
     starts_at: Moment = Field(description="From when.")
     ends_at: Moment = Field(description="Until when; 14 days later at most.")
 
@@ -53,7 +53,7 @@ class Code(Body):
 class Refusal(Body):
     """Why not."""
 
-    reason: str = Field(min_length=3, max_length=1000, pattern=r"\S", description="Why.")
+    reason: FreeText = Field(min_length=3, max_length=1000, pattern=r"\S", description="Why.")
 
 
 class ReplacementMade(Body):
@@ -62,7 +62,7 @@ class ReplacementMade(Body):
     old_serial: str = Field(min_length=1, max_length=40, description="The terminal that was taken away.")
     new_serial: str = Field(min_length=1, max_length=40, description="The terminal that was put in its place.")
     old_state: Fate = Field(Fate.IN_REPAIR, description="in repair, or returned for good.")
-    reason: str = Field(min_length=3, max_length=1000, pattern=r"\S", description="Why.")
+    reason: FreeText = Field(min_length=3, max_length=1000, pattern=r"\S", description="Why.")
 
 
 class ReplacementShown(Shown):
@@ -126,7 +126,13 @@ class VisitFilter(PageQuery):
 
 
 @resource.operation(
-    "POST", "/visits", role=Role.SUPPORT, body=VisitAnnounced, answers={201: VisitWithTerminals}, owners=True
+    "POST",
+    "/visits",
+    role=Role.SUPPORT,
+    body=VisitAnnounced,
+    answers={201: VisitWithTerminals},
+    errors=(404,),
+    owners=True,
 )
 async def announce_visit(call: ApiCall) -> Reply:
     """Announce maintenance people. The platform verifies them; until then nobody is let in."""
@@ -140,7 +146,7 @@ async def announce_visit(call: ApiCall) -> Reply:
         query = call.mine(select(c.owner_id).where(c.serial == said.serials[0]), c.owner_id)
         owner_id = (await connection.execute(query)).scalar()
         if owner_id is None:
-            raise Problem(422, "There is no such terminal: the first of serials.")
+            raise Problem(404, "There is no such terminal: the first of serials.")
         try:
             visit_id = await visits.announce(
                 connection,
@@ -156,7 +162,7 @@ async def announce_visit(call: ApiCall) -> Reply:
                 now=call.now,
             )
         except VisitRefusedError as error:
-            raise Problem(422, str(error)) from None
+            raise Problem(404, str(error)) from None
         shown = await _whole(connection, visit_id)
     call.api.service.wake(call.now)
     return Reply(VisitWithTerminals(**shown), 201, {"Location": f"{PREFIX}/visits/{visit_id}"})
@@ -282,6 +288,9 @@ async def record_replacement(call: ApiCall) -> Reply:
     The old one is in repair or returned; the new one serves the old one's EVSEs once its onboarding is finished.
     """
     async with writing(call.api.engine) as connection:
+        for serial in (call.body.old_serial, call.body.new_serial):
+            c = s.terminals.c
+            call.require_mine((await connection.execute(select(c.owner_id).where(c.serial == serial))).scalar())
         row = await _locked(call, connection)
         try:
             await visits.replace_terminal(
