@@ -54,6 +54,8 @@ log = logging.getLogger(__name__)
 AT_ONCE = 1000
 #: A provider that could not be read is asked again after so long; then the next day's run asks.
 RETRIES = (timedelta(minutes=10), timedelta(hours=1), timedelta(hours=3))
+#: What an acquirer tells beside payments.
+_OF_NO_PAYMENT = (SettlementKind.FEE.value, SettlementKind.PAYOUT.value)
 
 
 @register
@@ -136,13 +138,16 @@ class ReconciliationDoer:
 
 
 async def reconcile(engine: AsyncEngine, account_id: str, rules: Rules, now: datetime) -> dict[str, int]:
-    """Link and judge what is known of an account; return counts. Idempotent, and resumed where it was cut off."""
+    """Link and judge what is known of an account; return counts. Idempotent, and resumed where it was cut off.
+
+    A settlement that is uploaded meanwhile is judged by the run that follows it: nobody has looked for its payments.
+    """
     owner_id = await _owner(engine, account_id)
+    horizon, files = await _horizon(engine, account_id), await _files_to_link(engine, account_id)
     counts = {"booked": await refresh(engine, now), "linked": await link(engine, account_id, rules, now)}
-    horizon = await _horizon(engine, account_id)
     counts["judged"], counts["found"] = await _judge(engine, account_id, horizon, rules, now)
     counts["found"] += await _judge_transactions(engine, account_id, owner_id, now)
-    counts["found"] += await _judge_settlements(engine, account_id, owner_id, now)
+    counts["found"] += await _judge_settlements(engine, files, account_id, owner_id, now)
     return counts
 
 
@@ -179,6 +184,15 @@ async def _horizon(engine: AsyncEngine, account_id: str) -> Horizon:
         settled_from=settled.first,
         settled_until=settled.last,
     )
+
+
+async def _files_to_link(engine: AsyncEngine, account_id: str) -> list[str]:
+    """Settlements that are in, with rows that are of no payment yet."""
+    r, f = t.settlement_rows.c, t.settlement_files.c
+    query = select(r.file_id).distinct().join(t.settlement_files, f.file_id == r.file_id).where(f.state == BOOKED)
+    query = query.where(r.account_id == account_id, r.session_id.is_(None), r.kind.not_in(_OF_NO_PAYMENT))
+    async with reading(engine) as connection:
+        return list((await connection.execute(query)).scalars())
 
 
 # --- judging ----------------------------------------------------------------------------------------------------------
@@ -271,11 +285,13 @@ async def _judge_transactions(engine: AsyncEngine, account_id: str, owner_id: st
     return await _judge_rows(engine, query, p.transaction_id, subject, now)
 
 
-async def _judge_settlements(engine: AsyncEngine, account_id: str, owner_id: str, now: datetime) -> int:
-    """Settlements that are of no payment of ours."""
+async def _judge_settlements(
+    engine: AsyncEngine, files: Sequence[str], account_id: str, owner_id: str, now: datetime
+) -> int:
+    """Settlements of these files that are of no payment of ours."""
     r = t.settlement_rows.c
-    kinds = (SettlementKind.FEE.value, SettlementKind.PAYOUT.value)
-    query = select(t.settlement_rows).where(r.account_id == account_id, r.session_id.is_(None), r.kind.not_in(kinds))
+    query = select(t.settlement_rows).where(r.account_id == account_id, r.session_id.is_(None), r.file_id.in_(files))
+    query = query.where(r.kind.not_in(_OF_NO_PAYMENT))
 
     def subject(row: Any) -> tuple[str, Subject]:
         found = judge_unlinked_settlement(settlement(row))

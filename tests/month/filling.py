@@ -106,7 +106,7 @@ def _account(owner: MonthOwner) -> dict[str, Any]:
         "merchant_id": owner.merchant_id,
         "acquirer": "Acquirer",
         "credentials": "",
-        "requirements": "{}",
+        "data_url": "",
         "created_at": BEGIN,
     }
 

@@ -51,9 +51,9 @@ HEAD = "reference;amount;fee;currency;date;kind\n"
 
 
 @asynccontextmanager
-async def shop(engine: AsyncEngine, *, owner_id: str = "own_1") -> AsyncIterator[Counter]:
-    """A shop whose station is a site owner's, after one sale of 10.00 as S1."""
-    await open_shop(engine)
+async def shop(engine: AsyncEngine, *, owner_id: str = "own_1", stations: int = 1) -> AsyncIterator[Counter]:
+    """A shop whose stations are a site owner's, after one sale of 10.00 as S1."""
+    await open_shop(engine, stations=stations)
     async with writing(engine) as connection:
         await connection.execute(update(schema.stations).values(owner_id=owner_id))
     async with counter(engine, keepers=keepers()) as made:
@@ -350,6 +350,28 @@ async def test_a_fee_that_was_kept_back_in_silence_is_booked_once(engine: AsyncE
         assert (after[Account.BANK], after[Account.ACQUIRER_FEES]) == (980, 20)
         assert Account.ACQUIRER not in after
         assert await standing(engine) == {}
+
+
+async def test_a_settlement_that_comes_during_a_run_raises_no_alarm(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its payments have not been looked for: neither is its row a stranger's, nor what it should tell of missing."""
+    async with shop(engine, stations=2) as made:
+        await made.sell(2, "S2")
+        day = (made.now + timedelta(days=10)).date()
+
+        async def linking(*of: Any) -> int:
+            linked = await payment_linking.link(*of)
+            await settle(engine, made.now, f"PAY-S1;10,00;0,15;EUR;{made.now.date()};sale", f";2,00;;EUR;{day};fee")
+            return linked
+
+        monkeypatch.setattr(reconciliation, "link", linking)
+        both = committed("S1", made.now), committed("S2", made.now)
+        await run(engine, made.now + timedelta(days=11), *both)
+        assert await standing(engine) == {}
+        monkeypatch.undo()
+        await run(engine, made.now + timedelta(days=11), *both)
+        assert await standing(engine) == {Kind.UNSETTLED: ("open", 1_000, None)}  # S2, and S2 alone
 
 
 # --- notices ----------------------------------------------------------------------------------------------------------
