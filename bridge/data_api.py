@@ -24,7 +24,7 @@ from billing.money import exponent
 from billing.pan import redact_pans
 from billing.reconciliation import COMMITTED, PAYMENT, ProviderTransaction
 from bridge.payter_objects import amount_minor, parse_time
-from csms.payouts.provider_transactions import Page, ProviderUnavailableError
+from sessions.provider_records import Page, ProviderUnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ CredentialsFor = Callable[[str], Awaitable[DataApiCredentials | None]]
 
 
 class DataApi:
-    """`csms.payouts.provider_transactions.ProviderRecords` over HTTP. ``credentials_for``: of an account, or None."""
+    """`sessions.provider_records.ProviderRecords` over HTTP. ``credentials_for``: of an account, or None."""
 
     def __init__(self, credentials_for: CredentialsFor, *, page_rows: int = 500, read_s: float = READ_S) -> None:
         self._credentials_for = credentials_for

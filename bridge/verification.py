@@ -47,6 +47,8 @@ class PayterVerification:
     async def answers(self, serial: str, account_id: str) -> AnswersOutcome:
         """Ask for the terminal under the account's credentials."""
         wire = await self._wires.of(account_id)
+        if wire.unreachable:
+            return CredentialsRefused()
         match await wire.terminal(serial):
             case TerminalStatus(online=online, raw_state=state):
                 return Answering(online, state)

@@ -5,56 +5,53 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from urllib.parse import urlsplit, urlunsplit
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bridge.bridge import Bridge
 from bridge.data_api import DataApi, DataApiCredentials
 from bridge.none import NoTerminals
 from bridge.options import PayterOptions, retry_delay_s
 from bridge.redaction import RedactingAccessLogger, http_log
+from csms.app_options import authority_settings, mail_options, ocpp_options, onboarding_options, processors
 from csms.nouns import calendars, keepers, steps
 from csms.ocpp.certificate_calls import delivery_call, renewal_call
 from csms.ocpp.configurator import OcppConfigurator
 from csms.ocpp.cost_port import OcppCostPort
 from csms.ocpp.credentials import hash_password
 from csms.ocpp.doorkeeper import PLAIN
-from csms.ocpp.options import OcppOptions
 from csms.ocpp.server import OcppServer
 from csms.ocpp.station_port import OcppStationPort
-from csms.ocpp.tls import KeyPair, TlsError
+from csms.ocpp.tls import TlsError
 from csms.payouts.provider_notices import ProviderNoticeDoer, ReconciliationOptions, SendProviderNotice, mail_by
 from csms.payouts.reconciliation import ReconcileAccount, ReconciliationDoer
 from csms.payouts.statements import CloseStatements, StatementDoer
+from csms.payter_settings import PayterSettings
 from csms.provision import provision
-from csms.settings import PayterSettings, Settings, SettingsError
-from csms.stations.authority_store import AuthoritySettings, ensure_authority
+from csms.settings import Settings, SettingsError
+from csms.stations.authority_store import ensure_authority
 from csms.stations.calls import CallDoer, CallStation, Waiters
-from csms.stations.certificate import CertificateUnusable, read_chain
+from csms.stations.certificate import CertificateUnusable
 from csms.stations.certificate_requests import RenewalDoer, RenewCertificate, SignCertificate, SigningDoer
 from csms.stations.configuration import CheckConfiguration, ConfigurationDoer, built_in
-from csms.stations.contract_certificates import ContractOptions
 from csms.stations.cost_display import CostDisplayDoer, FindCostDisplay, ShowCost, ShowFinalCost, ShowPrice
 from csms.stations.file_store import FileStore
 from csms.stations.frame_log import FrameLog
 from csms.stations.history import close_what_a_crash_left
 from csms.stations.passwords import PasswordDoer, RotatePassword
 from csms.terminals.alarms import AlarmDoer, WatchForAlarms
-from csms.terminals.mail import MailDoer, MailOptions
+from csms.terminals.mail import MailDoer
 from csms.terminals.notice_clock import NoticeDoer, RemindOfNotice
-from csms.terminals.onboarding import OnboardingOptions
 from csms.terminals.onboarding_checks import CheckCase, CheckDoer, Checks
-from csms.terminals.processors import Platform, Processors, Reachable, reseal
+from csms.terminals.processors import reseal
 from csms.terminals.reminders import SendReminder
 from csms.terminals.rounds import MakeRound, RoundDoer, RoundTimes
 from csms.terminals.trial import ArmTrial, AwaitTrialCard, HoldTrial, LookUpTrial, ReleaseTrial, TrialCallbacks
 from csms.terminals.trial_doers import TrialDoers
-from csms.terminals.vault import Vault
 from csms.terminals.verification_port import NoCloud
 from csms.web.api.api import Api, problems
 from csms.web.calendar_feeds import CalendarFeeds
@@ -248,7 +245,7 @@ class App:
     def _bridge(self, payter: PayterSettings) -> Bridge:
         options = PayterOptions(
             base_url=payter.base_url,
-            api_key=payter.api_key.get_secret_value(),
+            api_key=payter.api_key.get_secret_value() if payter.api_key else "",
             public_callback_base=payter.callback_base or self.public_url,
             callback_secret=payter.callback_secret.get_secret_value(),
             card_hash_key=payter.card_hash_key.get_secret_value(),
@@ -276,7 +273,7 @@ class App:
         return DataApiCredentials(
             base_url=r.data_api_url,
             username=r.data_api_username,
-            password=r.data_api_password.get_secret_value(),
+            password=r.data_api_password.get_secret_value() if r.data_api_password else "",
             domain=r.data_api_domain,
         )
 
@@ -383,104 +380,6 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         yield app
     finally:
         await app.stop()
-
-
-def processors(settings: Settings, engine: AsyncEngine) -> Processors:
-    """Owners' own processors, with the vault that their credentials are in."""
-    payter = settings.payter
-    return Processors(
-        engine,
-        Vault([key.get_secret_value() for key in settings.vault.keys]),
-        Reachable(hosts=settings.processors.hosts, loopback=settings.processors.loopback),
-        Platform(domain=payter.domain if payter else "platform", has_processor=bool(payter and payter.base_url)),
-    )
-
-
-def onboarding_options(settings: Settings, wake: Callable[[str], None]) -> OnboardingOptions:
-    """Onboarding's options. ``wake``: tells a terminal's keeper to look."""
-    o = settings.onboarding
-    return OnboardingOptions(
-        test_amount=o.test_amount,
-        card_wait=timedelta(seconds=o.card_wait_s),
-        checks_valid=timedelta(hours=o.checks_valid_h),
-        test_valid=timedelta(hours=o.test_valid_h),
-        max_attachment_bytes=o.max_attachment_bytes,
-        max_import_bytes=o.max_import_bytes,
-        max_import_rows=o.max_import_rows,
-        wake=wake,
-    )
-
-
-def ocpp_options(settings: Settings) -> OcppOptions:
-    """The OCPP shell's options."""
-    o = settings.ocpp
-    return OcppOptions(
-        host=o.host,
-        plain=o.plain,
-        port=o.port,
-        tls_port=o.tls.port if o.tls else None,
-        mutual_tls_port=o.mutual_tls.port if o.mutual_tls else None,
-        certificates=tuple(
-            KeyPair(
-                certificate=c.certificate,
-                key=c.key,
-                password=c.key_password.get_secret_value() if c.key_password else None,
-            )
-            for c in o.certificates
-        ),
-        trusted=o.mutual_tls.trusted if o.mutual_tls else (),
-        organisation=o.mutual_tls.organisation if o.mutual_tls else "",
-        signing_organisation=settings.authority.organisation if settings.authority else None,
-        ocsp_private=settings.authority.ocsp_private if settings.authority else False,
-        contracts=contract_options(settings),
-        path=o.path,
-        unknown_stations=o.unknown_stations,
-        call_timeout_s=o.call_timeout_s,
-        ping_interval_s=o.ping_interval_s,
-        ping_timeout_s=o.ping_timeout_s,
-        max_frame_bytes=o.max_frame_bytes,
-        messages_per_s=o.messages_per_s,
-        heartbeat_interval_s=o.heartbeat_interval_s,
-    )
-
-
-def contract_options(settings: Settings) -> ContractOptions:
-    """Contract certificates' options. Raises `SettingsError` for roots that cannot be read."""
-    c = settings.contracts
-    try:
-        roots = tuple(one for path in c.roots for one in read_chain(path.read_text(encoding="ascii")))
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"contracts.roots: {error}") from error
-    return ContractOptions(
-        roots=roots,
-        provider_url=c.provider_url,
-        provider_token=c.provider_token.get_secret_value() if c.provider_token else "",
-        allow_private=c.ocsp_private,
-    )
-
-
-def mail_options(settings: Settings) -> MailOptions | None:
-    """The mail server's, where there is one. Raises `SettingsError` for a CA file that cannot be read."""
-    if settings.mail is None:
-        return None
-    try:
-        return settings.mail.options()
-    except OSError as error:  # ssl.SSLError is one
-        raise SettingsError(f"mail.ca_file: cannot be read as PEM certificates ({type(error).__name__}).") from error
-
-
-def authority_settings(settings: Settings) -> AuthoritySettings | None:
-    """The authority's, where there is one."""
-    a = settings.authority
-    if a is None:
-        return None
-    return AuthoritySettings(
-        passphrase=a.passphrase.get_secret_value(),
-        organisation=a.organisation,
-        key=a.key,
-        valid_days=a.valid_days,
-        renew_days=a.renew_days,
-    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -55,7 +55,7 @@ class MailSettings(Section):
     allow_plain: bool = Field(False, description="Allow plain to another machine: anybody between reads the mails.")
     ca_file: Path | None = Field(None, description="PEM file of the CA of the server's certificate. None: public CAs.")
     user: str = Field("", description="User name at the server. Empty: it wants none.")
-    password: SecretStr = Field(SecretStr(""), description="Its password. Secret.")
+    password: SecretStr | None = Field(None, description="Its password. Secret.")
     sender: str = Field(description="The address from which reminders come, such as care@example.org.")
     sender_name: str = Field("", max_length=80, description="The name beside it.")
     platform_recipients: tuple[str, ...] = Field((), description="Addresses of the platform's own people.")
@@ -82,7 +82,7 @@ class MailSettings(Section):
             raise ValueError(
                 "security is plain, and the server is another machine: use starttls or tls, or set allow_plain"
             )
-        if bool(self.user) != bool(self.password.get_secret_value()):
+        if bool(self.user) != bool(self.password and self.password.get_secret_value()):
             raise ValueError("user and password go together: give both, or neither")
         return self
 
@@ -94,7 +94,7 @@ class MailSettings(Section):
             security=self.security,
             tls=ssl.create_default_context(cafile=self.ca_file),
             user=self.user,
-            password=self.password.get_secret_value(),
+            password=self.password.get_secret_value() if self.password else "",
             sender=Recipient(name=self.sender_name, address=self.sender),
             platform=tuple(Recipient(name="", address=one) for one in self.platform_recipients),
             timeout_s=self.timeout_s,
@@ -113,7 +113,7 @@ class CareSettings(Section):
     failure_percent: int = Field(
         50, ge=1, le=100, description="An alarm where this share of taps or more failed, today and yesterday, percent."
     )
-    failure_taps: int = Field(10, ge=1, description="So few taps or fewer prove no failure rate.")
+    failure_taps: int = Field(10, ge=1, description="The least number of taps that make a failure rate.")
     silent_days: int = Field(14, ge=1, description="A live terminal without a tap for so many days is an alarm.")
     release_h: int = Field(24, ge=1, description="A release of a hold unconfirmed for so many hours is an alarm.")
     capture_h: int = Field(72, ge=1, description="A capture unconfirmed for so many hours is an alarm.")
@@ -271,9 +271,8 @@ class OnboardingSettings(Section):
     test_valid_h: float = Field(
         168, gt=0, le=8760, description="Hours a test transaction counts; after that another one is asked for."
     )
-    max_attachment_bytes: int = Field(10_485_760, ge=1024, le=1_073_741_824, description="Largest attachment, bytes.")
-    max_import_bytes: int = Field(5_242_880, ge=1024, le=104_857_600, description="Largest file of an import, bytes.")
-    max_import_rows: int = Field(1000, ge=1, le=100_000, description="Largest number of rows of an import.")
+    max_attachment_bytes: int = Field(10_485_760, ge=1024, le=104_857_600, description="Largest attachment, bytes.")
+    max_import_rows: int = Field(1000, ge=1, le=5000, description="Largest number of rows of an import.")
 
 
 class ReconciliationRuleSettings(Section):
@@ -290,8 +289,10 @@ class ReconciliationRuleSettings(Section):
     fee_percent: Decimal = Field(
         Decimal(5), ge=0, lt=50, description="Percent that a settlement without a fee of its own may be lower by."
     )
-    fee_fixed: int = Field(0, ge=0, le=100_000, description="And by this, in minor units.")
-    shortest_reference: int = Field(8, ge=4, le=64, description="A cut reference of so many characters is believed.")
+    fee_fixed: int = Field(0, ge=0, le=100_000, description="And by this number of minor units.")
+    shortest_reference: int = Field(
+        8, ge=4, le=64, description="Number of characters that make a cut reference believed."
+    )
 
     def rules(self) -> Rules:
         """As `billing.reconciliation` knows them."""
@@ -312,16 +313,16 @@ class ReconciliationSettings(Section):
         "https://api.mypayter.com/API", description="The MyPayter Data API; a simulator's ends in /API too."
     )
     data_api_username: str = Field("", description="User of the platform's domain. Empty: the provider is not read.")
-    data_api_password: SecretStr = Field(SecretStr(""), description="The user's password. Secret.")
+    data_api_password: SecretStr | None = Field(None, description="The user's password. Secret.")
     data_api_domain: str = Field("", max_length=80, description="The platform's MyPayter domain.")
-    page_rows: int = Field(500, ge=1, le=5000, description="Rows asked for at once.")
+    page_rows: int = Field(500, ge=1, le=5000, description="Number of rows asked for at once.")
     provider_email: str = Field("", max_length=200, description="Where notices to the provider go. Empty: by hand.")
     max_bytes: int = Field(33_554_432, ge=1024, le=268_435_456, description="Largest settlement file taken, bytes.")
     rules: tuple[ReconciliationRuleSettings, ...] = Field((), description="Tolerances, by processor account.")
 
     @model_validator(mode="after")
     def _all_or_none(self) -> Self:
-        given = [self.data_api_username, self.data_api_password.get_secret_value(), self.data_api_domain]
+        given = [self.data_api_username, self.data_api_password, self.data_api_domain]
         if any(given) and not all(given):
             raise ValueError("data_api_username, data_api_password and data_api_domain go together")
         accounts = [rule.account_id for rule in self.rules]

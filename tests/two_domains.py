@@ -19,6 +19,7 @@ OWN_USER = "data-user-of-kari"
 OWN_PASSWORD = "data-password-of-kari"
 OWN_DOMAIN = "kari-as"
 OWNER = "own_kari00000000"
+MERCHANT_ID = "KARI-4711"
 VAULT_KEY = Fernet.generate_key().decode()
 SECRETS = (OWN_KEY, OWN_USER, OWN_PASSWORD)
 
@@ -85,7 +86,7 @@ def wanted_account(cloud: TerminalCloud, **changes: Any) -> dict[str, Any]:
         "base_url": cloud.base_url,
         "data_url": f"{cloud.base_url}API",
         "domain": OWN_DOMAIN,
-        "merchant_id": "KARI-4711",
+        "merchant_id": MERCHANT_ID,
         "acquirer": "Example Bank",
     } | changes
 

@@ -6,9 +6,8 @@ provider's index may fill up late. They are known by their ids, and cost nothing
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -16,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from billing.reconciliation import COMMITTED, ProviderTransaction
 from csms.payouts.booked_payments import look_again
 from csms.payouts.discrepancies import provider_subject, resolve
+from sessions.provider_records import Page, ProviderRecords, ProviderUnavailableError
 from sessions.rows import upsert, upsert_many
 from storage import reconciliation_schema as t
 from storage.engine import reading, writing
@@ -26,36 +26,6 @@ OVERLAP = timedelta(minutes=15)
 #: Payments are looked for from so long before the first one of an account.
 LEAD = timedelta(days=1)
 MOST_PAGES = 50_000
-
-
-class ProviderUnavailableError(Exception):
-    """The provider cannot be read, or not to its end; the text says why, and nothing that it sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some transactions. ``count``: rows that came, unreadable ones included; ``newest``: their last ingest time."""
-
-    transactions: tuple[ProviderTransaction, ...]
-    count: int
-    newest: datetime | None
-
-
-class ProviderReading(Protocol):
-    """An open reading of one account."""
-
-    async def page(self, since: datetime, offset: int) -> Page:
-        """Complete transactions ingested from ``since`` on, the earliest first. Raises `ProviderUnavailableError`."""
-
-    async def close(self) -> None:
-        """Log out."""
-
-
-class ProviderRecords(Protocol):
-    """Where the providers' transactions are (`bridge.data_api`)."""
-
-    async def open(self, account_id: str) -> ProviderReading | None:
-        """Begin to read an account; None where no credentials for it are kept. Raises `ProviderUnavailableError`."""
 
 
 async def read_account(engine: AsyncEngine, records: ProviderRecords, account_id: str, now: datetime) -> int | None:

@@ -33,13 +33,7 @@ from billing.repair import fee_kept_back
 from csms.payouts.booked_payments import booked, refresh
 from csms.payouts.discrepancies import Subject, keep, provider_subject, session_subject, settlement_subject
 from csms.payouts.payment_linking import link, settlement
-from csms.payouts.provider_transactions import (
-    ProviderRecords,
-    ProviderUnavailableError,
-    note_problem,
-    read_account,
-    transaction,
-)
+from csms.payouts.provider_transactions import note_problem, read_account, transaction
 from csms.payouts.settlements import BOOKED
 from csms.terminals.reminders import remind
 from csms.terminals.rounds import Round
@@ -47,6 +41,7 @@ from sessions.books import Posting, post
 from sessions.codec import register
 from sessions.commands import Command
 from sessions.facts import Fact
+from sessions.provider_records import ProviderRecords, ProviderUnavailableError
 from sessions.rows import insert_for
 from sessions.service import Dispatched, Service
 from storage import owner_schema, schema

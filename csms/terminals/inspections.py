@@ -277,7 +277,7 @@ async def follow(connection: AsyncConnection, serial: str, at: State, to: State,
             await _owe_at_once(connection, serial, Occasion.BEFORE_STORAGE, now - SHORTLY_BEFORE, now)
     elif to in {State.ONBOARDING, State.LIVE}:
         stored = await last_stored(connection, serial)
-        if stored is None or not await was_live(connection, serial, stored.moved_at):
+        if stored is None or not await was_live(connection, serial, stored.move_id):
             return
         await _lapse(connection, mine & (d.occasion == Occasion.BEFORE_STORAGE.value), now)
         await _owe_at_once(connection, serial, Occasion.AFTER_STORAGE, stored.moved_at, now)
@@ -313,7 +313,7 @@ async def inspection_due(connection: AsyncConnection, serial: str) -> str:
             f"The last inspection of terminal {serial} failed: have it mended, inspect it, and record that it passes."
         )
     stored = await last_stored(connection, serial)
-    if stored is None or not await was_live(connection, serial, stored.moved_at):
+    if stored is None or not await was_live(connection, serial, stored.move_id):
         return ""
     after = (i.occasion == Occasion.AFTER_STORAGE.value, i.passed, i.made_at >= stored.moved_at)
     if (await connection.execute(newest.where(*after).limit(1))).first() is None:

@@ -63,6 +63,10 @@ class CaseRefusedError(Exception):
         self.case_id = case_id
 
 
+class NoSuchTerminalError(CaseRefusedError):
+    """There is no such terminal, or none of this owner's."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnboardingOptions:
     """The operator's settings, and what the rooms above know.
@@ -76,7 +80,6 @@ class OnboardingOptions:
     checks_valid: timedelta
     test_valid: timedelta
     max_attachment_bytes: int
-    max_import_bytes: int
     max_import_rows: int
     wake: Callable[[str], None]
 
@@ -108,8 +111,13 @@ async def start(connection: AsyncConnection, new: NewCase, options: OnboardingOp
     query = select(s.terminals).where(s.terminals.c.serial == new.serial).with_for_update()
     terminal = (await connection.execute(query)).first()
     if terminal is None or new.owner_id not in (None, terminal.owner_id):
-        raise CaseRefusedError(
+        raise NoSuchTerminalError(
             f"There is no terminal {new.serial!r} in the inventory: register it first, with the station it belongs to."
+        )
+    if terminal.origin in list(Origin) and terminal.origin != new.origin:
+        raise CaseRefusedError(
+            f"The inventory has terminal {new.serial} as {terminal.origin}, not {new.origin}: correct the one that is "
+            "wrong."
         )
     c = t.onboarding_cases.c
     there = select(c.case_id, c.state).where(c.serial == new.serial, c.ended_at.is_(None))

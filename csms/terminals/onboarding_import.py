@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 from collections.abc import Callable
@@ -16,14 +15,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from csms.terminals import onboarding
 from csms.terminals.checklist import Origin, Processor
+from csms.terminals.inventory import State
 from csms.terminals.onboarding import CaseRefusedError, EventKind, NewCase, OnboardingOptions
-from csms.terminals.spreadsheet import Row
+from csms.terminals.sheet import SheetRow, csv_text
 from storage import onboarding_schema as t
 from storage import schema as s
 from storage.engine import writing
 
-COLUMNS = ("terminal serial", "origin", "processor", "station", "comment")
 REQUIRED = ("terminal serial", "origin")
+OPTIONAL = ("processor", "station", "comment")
+COLUMNS = (*REQUIRED, *OPTIONAL)
 _SERIAL = re.compile(r"[A-Za-z0-9 ._/-]{1,40}")
 
 
@@ -57,7 +58,7 @@ class Importing:
 
 async def import_rows(
     engine: AsyncEngine,
-    rows: list[Row],
+    rows: list[SheetRow],
     who: Importing,
     options: OnboardingOptions,
     now: Callable[[], datetime],
@@ -68,16 +69,16 @@ async def import_rows(
     for row in rows:
         serial = row.cells["terminal serial"]
         problems = _problems(row, seen)
-        seen.setdefault(serial, row.number)
+        seen.setdefault(serial, row.line)
         if problems:
-            reports.append(RowReport(row.number, serial[:40], RowOutcome.REFUSED, None, tuple(problems)))
+            reports.append(RowReport(row.line, serial[:40], RowOutcome.REFUSED, None, tuple(problems)))
             continue
         try:
             async with writing(engine) as connection:
                 reports.append(await _take(connection, row, who, options, now()))
         except _Refused as refused:
             problem = ((refused.column, str(refused)),)
-            reports.append(RowReport(row.number, serial, RowOutcome.REFUSED, refused.case_id, problem))
+            reports.append(RowReport(row.line, serial, RowOutcome.REFUSED, refused.case_id, problem))
     return reports
 
 
@@ -90,9 +91,17 @@ class _Refused(Exception):
         self.case_id = case_id
 
 
-def _problems(row: Row, seen: dict[str, int]) -> list[tuple[str, str]]:
+def _problems(row: SheetRow, seen: dict[str, int]) -> list[tuple[str, str]]:
     """What is wrong with the row as it is written."""
-    cells, problems = row.cells, []
+    cells = row.cells
+    problems = [
+        (column, problem.removeprefix(column).strip())
+        for column in COLUMNS
+        for problem in row.problems
+        if problem.startswith(column)
+    ]
+    if problems:
+        return problems
     serial = cells["terminal serial"]
     if not serial:
         problems.append(("terminal serial", "It is missing: write the serial number on the terminal's label."))
@@ -108,10 +117,10 @@ def _problems(row: Row, seen: dict[str, int]) -> list[tuple[str, str]]:
 
 
 async def _take(
-    connection: AsyncConnection, row: Row, who: Importing, options: OnboardingOptions, now: datetime
+    connection: AsyncConnection, row: SheetRow, who: Importing, options: OnboardingOptions, now: datetime
 ) -> RowReport:
     serial = row.cells["terminal serial"]
-    key = f"{who.owner_id or 'platform'}:{who.sha256}:{row.number}"
+    key = f"{who.owner_id or 'platform'}:{who.sha256}:{row.line}"
     c, terminals = t.onboarding_cases.c, s.terminals.c
     query = select(terminals.account_id).where(terminals.serial == serial)
     if who.owner_id is not None:
@@ -119,14 +128,14 @@ async def _take(
     found = (await connection.execute(query.with_for_update())).first()  # whoever imports it too waits here
     before = (await connection.execute(select(c.case_id).where(c.import_key == key))).scalar()
     if before is not None:
-        return RowReport(row.number, serial, RowOutcome.ALREADY, before)
+        return RowReport(row.line, serial, RowOutcome.ALREADY, before)
     origin = Origin(row.cells["origin"].lower())
     if found is not None:
         await _check(connection, row, found.account_id)
         running = select(c.case_id, c.origin).where(c.serial == serial, c.ended_at.is_(None))
         case = (await connection.execute(running)).first()
         if case is not None and case.origin == origin.value:
-            return RowReport(row.number, serial, RowOutcome.ALREADY, case.case_id)
+            return RowReport(row.line, serial, RowOutcome.ALREADY, case.case_id)
     new = NewCase(serial=serial, origin=origin, by=who.by, owner_id=who.owner_id, import_key=key)
     try:
         case_id = await onboarding.start(connection, new, options, now)
@@ -134,15 +143,11 @@ async def _take(
         raise _Refused("terminal serial", str(refused), refused.case_id) from None
     said = row.cells.get("comment", "")
     if said:
-        try:
-            onboarding.refuse_card_numbers(said)
-        except CaseRefusedError as refused:
-            raise _Refused("comment", str(refused)) from None
         await onboarding.note(connection, case_id, EventKind.COMMENT, said, by=who.by, now=now)
-    return RowReport(row.number, serial, RowOutcome.STARTED, case_id)
+    return RowReport(row.line, serial, RowOutcome.STARTED, case_id)
 
 
-async def _check(connection: AsyncConnection, row: Row, account_id: str) -> None:
+async def _check(connection: AsyncConnection, row: SheetRow, account_id: str) -> None:
     """Whether the row says of the terminal what the inventory says."""
     said = row.cells.get("processor", "").lower()
     actual = Processor.OWN if account_id else Processor.PLATFORM
@@ -161,20 +166,42 @@ async def _check(connection: AsyncConnection, row: Row, account_id: str) -> None
 _EXAMPLE = ("APO20240000001", Origin.INTEGRATED.value, Processor.PLATFORM.value, "CS1", "by the entrance")
 
 
-def template_csv() -> bytes:
+async def to_fill_in(connection: AsyncConnection, owner_id: str | None, at_most: int) -> list[tuple[str, ...]]:
+    """Rows for a template: the terminals that are ordered or in store, an owner's or (None) all; else an example."""
+    k, p = s.terminals.c, s.terminal_evses.c
+    query = select(k.serial, k.origin, k.account_id).where(k.inventory_state.in_([State.ORDERED, State.STORED]))
+    if owner_id is not None:
+        query = query.where(k.owner_id == owner_id)
+    found = (await connection.execute(query.order_by(k.serial).limit(at_most))).all()
+    places = (
+        select(p.serial, p.station_id).where(p.serial.in_([row.serial for row in found])).order_by(p.position.desc())
+    )
+    stations = {row.serial: row.station_id for row in await connection.execute(places)}
+    rows: list[tuple[str, ...]] = [
+        (
+            row.serial,
+            row.origin if row.origin in list(Origin) else "",
+            (Processor.OWN if row.account_id else Processor.PLATFORM).value,
+            stations.get(row.serial, ""),
+            "",
+        )
+        for row in found
+    ]
+    return rows or [_EXAMPLE]
+
+
+def template_csv(rows: list[tuple[str, ...]]) -> bytes:
     """A file to fill in."""
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows([COLUMNS, _EXAMPLE])
-    return text.getvalue().encode("utf-8-sig")
+    return csv_text(COLUMNS, rows).encode("utf-8-sig")
 
 
-def template_xlsx() -> bytes:
+def template_xlsx(rows: list[tuple[str, ...]]) -> bytes:
     """The same as a workbook; serial numbers are text there, so that nothing is taken off them."""
     book = Workbook()
     sheet = book.active
     assert sheet is not None  # noqa: S101 - a new workbook has one
-    sheet.append(COLUMNS)
-    sheet.append(_EXAMPLE)
+    for row in (COLUMNS, *rows):
+        sheet.append(row)
     for column in "ABCDE":
         sheet.column_dimensions[column].number_format = "@"
         sheet.column_dimensions[column].width = 22

@@ -58,9 +58,9 @@ async def last_stored(connection: AsyncConnection, serial: str) -> Any:
     return (await connection.execute(query.order_by(m.move_id.desc()).limit(1))).first()
 
 
-async def was_live(connection: AsyncConnection, serial: str, before: datetime) -> bool:
-    """Whether the terminal had been live by ``before``."""
+async def was_live(connection: AsyncConnection, serial: str, by_move: int) -> bool:
+    """Whether the terminal had been live when the move ``by_move`` began."""
     m = t.terminal_moves.c
     live = (m.from_state == State.LIVE.value) | (m.to_state == State.LIVE.value)
-    query = select(m.move_id).where(m.serial == serial, live, m.moved_at <= before).limit(1)
+    query = select(m.move_id).where(m.serial == serial, live, m.move_id <= by_move).limit(1)
     return (await connection.execute(query)).first() is not None

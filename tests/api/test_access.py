@@ -10,7 +10,8 @@ import pytest
 
 from csms.web.api.access import Role, create_token
 from csms.web.api.api import operations
-from csms.web.api.operation import PATH_PARAMETERS, Operation
+from csms.web.api.operation import Operation
+from csms.web.api.path_parameters import PATH_PARAMETERS
 from tests.conformance.bench import PASSWORD, Bench
 
 

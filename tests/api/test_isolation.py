@@ -21,7 +21,8 @@ from pypdf import PdfReader
 from sqlalchemy import select
 
 from csms.web.api.api import operations
-from csms.web.api.operation import OWNED, PATH_PARAMETERS, Operation
+from csms.web.api.operation import OWNED, Operation
+from csms.web.api.path_parameters import PATH_PARAMETERS
 from storage.engine import reading
 from storage.tables import load
 from tests.api import two_owners

@@ -33,7 +33,7 @@ HEADER = b"terminal serial,origin,processor,station,comment\n"
 @pytest_asyncio.fixture
 async def rig(database_url: str, tmp_path: Path) -> AsyncIterator[Rig]:
     files = {"folder": tmp_path / "files"}
-    limits = {"max_attachment_bytes": 4096, "max_import_bytes": 20_000, "max_import_rows": 20}
+    limits = {"max_attachment_bytes": 4096, "max_import_rows": 20}
     async with onboarding(database_url, connect=False, files=files, onboarding=limits) as made:
         yield made
 
@@ -195,8 +195,8 @@ async def test_another_owners_user_finds_nothing(rig: Rig) -> None:
         assert (await rig.api("GET", path, token=rig.stranger))["items"] == []
         assert len((await rig.api("GET", path))["items"]) == 1
     body = {"serial": SERIAL, "origin": "own"}
-    refused = await rig.api("POST", "/onboarding-cases", body, status=409, token=rig.stranger)
-    unknown = await rig.api("POST", "/onboarding-cases", body | {"serial": "NX"}, status=409, token=rig.stranger)
+    refused = await rig.api("POST", "/onboarding-cases", body, status=404, token=rig.stranger)
+    unknown = await rig.api("POST", "/onboarding-cases", body | {"serial": "NX"}, status=404, token=rig.stranger)
     assert refused["detail"].replace(SERIAL, "NX") == unknown["detail"]
     stolen = await rig.api("POST", "/onboarding-imports", raw=HEADER + b"N1,integrated,,,\n", token=rig.stranger)
     [row] = stolen["rows"]
@@ -288,10 +288,10 @@ async def test_the_same_file_many_times_at_once(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("content", "status", "says"),
     [
-        (b"x" * 20_001, 413, "20000 bytes"),
-        (b"serial,origin\n", 422, "Column 1"),
+        (b"x" * 4_194_305, 413, "4 MB"),
+        (b"serial,origin\n", 422, "terminal serial"),
         (HEADER + b"N1,own,,,\n" * 21, 422, "more than 20 rows"),
-        (b"PK\x03\x04junk", 422, "no XLSX"),
+        (b"PK\x03\x04junk", 422, "workbook cannot be read"),
     ],
     ids=range(4),
 )
@@ -301,7 +301,11 @@ async def test_a_file_that_cannot_be_read_starts_nothing(rig: Rig, content: byte
 
 
 async def test_the_templates(rig: Rig) -> None:
-    assert (await rig.api("GET", "/onboarding-import-template")).startswith(b"\xef\xbb\xbfterminal serial,origin")
+    """They are of one's own terminals, and can be sent back as they are but for what is missing."""
+    made = (await rig.api("GET", "/onboarding-import-template")).decode("utf-8-sig").splitlines()
+    assert made == ["terminal serial,origin,processor,station,comment", "N1,,platform,CP,"]
+    others = await rig.api("GET", "/onboarding-import-template", token=rig.stranger)
+    assert b"N1" not in others
     book = load_workbook(io.BytesIO(await rig.api("GET", "/onboarding-import-template?format=xlsx")))
     assert book.active is not None
     assert book.active["A1"].value == "terminal serial"

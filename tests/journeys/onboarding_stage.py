@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ class Rig:
         """Call the API; the JSON of its answer."""
         heads = {"Authorization": f"Bearer {token or self.owner}"} | dict(headers or {})
         url = f"http://127.0.0.1:{self.on.app.http_port}/api/v1{path}"
-        sent: dict[str, Any] = {"json": body} if raw is None else {"data": raw}
+        sent: dict[str, Any] = {"json": body} if raw is None else {"data": io.BytesIO(raw)}
         async with self.http.request(method, url, headers=heads, **sent) as answer:
             content = await answer.read()
             assert answer.status == status, f"{method} {path}: {answer.status}, not {status}: {content[:2000]!r}"

@@ -214,6 +214,12 @@ def _settings(url: str, cloud: TerminalCloud, clock: SimClock) -> dict[str, Any]
         "onboarding": {"card_wait_s": 3600},
         "issuer": {"name": "Plattform AS", "organisation_number": "912345670", "address": ["Torget 1", "0001 Oslo"]},
         "payouts": {"accounts": [{"currency": "NOK", "iban": PLATFORMS_IBAN}], "message": PAIN},
+        "reconciliation": {
+            "data_api_url": f"{cloud.base_url}API",
+            "data_api_username": "platform",
+            "data_api_password": "platform-data-password",
+            "data_api_domain": DOMAIN,
+        },
     }
 
 
@@ -265,7 +271,7 @@ def settlement_camt(reference: str, gross_minor: int, fee_minor: int, day: datet
 
 def transfers(pain_001: bytes) -> list[tuple[str, str, str, str, str]]:
     """(from IBAN, to IBAN, amount, currency, EndToEndId) of each transfer in a payment file that its schema allows."""
-    root = ET.fromstring(pain_001)  # noqa: S314 - made here
+    root = ET.fromstring(pain_001)
     import xmlschema  # it changes ElementTree while it is imported
 
     xmlschema.XMLSchema(str(resources.files("sepaxml") / "schemas" / f"{PAIN}.xsd")).validate(pain_001.decode())

@@ -1,18 +1,15 @@
 """The four paths of a payment terminal: from an order to a live terminal, a paid session, and money at its owner's.
 
-What the books must say is reckoned here from the energy that the station's own meters delivered, the price and the
-terms, by hand and to the minor unit; nothing of the system's own arithmetic is called for it.
+What the books must say is reckoned from the energy that the station's own meters delivered, the price and the terms,
+by hand and to the minor unit (`tests.journeys.reckoning`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
-from math import floor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,7 +19,6 @@ from simulators.station import Station
 from simulators.terminal_cloud import DOMAIN
 from tests.databases import Databases
 from tests.journeys.owner_stage import (
-    MAPPING,
     OWNERS_IBAN,
     PLATFORMS_IBAN,
     RESELLER,
@@ -31,14 +27,13 @@ from tests.journeys.owner_stage import (
     Story,
     Way,
     import_list,
-    settlement_camt,
-    settlement_csv,
     story_of,
     transfers,
 )
+from tests.journeys.reckoning import ACTIVATION, FACILITATION_FEE, PLAN, TERMS, Reckoned, Sale, half_up
 from tests.journeys.stage import PATIENCE_S
 from tests.store.bank_files import camt, entry, pain_002
-from tests.two_domains import OWN_DOMAIN, own_processor
+from tests.two_domains import MERCHANT_ID, OWN_DOMAIN, own_processor
 
 INTEGRATED_PLATFORM = Way(
     origin=Origin.INTEGRATED,
@@ -94,120 +89,12 @@ RUNS = [
 
 TUESDAY = datetime(2026, 3, 10, 9, 0, tzinfo=UTC)
 THURSDAY = datetime(2026, 3, 12, tzinfo=UTC)  # the acquirer settles
-AFTER_EASTER_WEEK = datetime(2026, 4, 2, 7, 0, tzinfo=UTC)  # 22 rounds were missed, and the clocks were changed
+AFTER_EASTER_WEEK = datetime(2026, 4, 2, 7, 0, tzinfo=UTC)  # the clocks were changed meanwhile
+A_MONTH_LATER = datetime(2026, 5, 2, 7, 0, tzinfo=UTC)
+MISSED_ROUNDS, DAYS_OF_THE_MONTH = 23, 30  # 11 March to 2 April; 3 April to 2 May
 MARCH = ("2026-02-28T23:00:00", "2026-03-31T22:00:00")  # in Oslo, told in UTC
 
 CARD_WH = 6000
-PRICE_PER_KWH = 1250  # øre, with 25 % VAT
-FIXED_FEE, PERCENT_FEE, FACILITATION_FEE = 150, Fraction("2.5"), 120  # øre, per cent, øre: without VAT
-ACTIVATION, PLAN = 1990, 4990  # øre, without VAT
-ACQUIRER_PERCENT = Fraction("1.4")
-TERMS = {
-    "fee_fixed_minor": FIXED_FEE,
-    "fee_percent": "2.5",
-    "facilitation_fee_minor": FACILITATION_FEE,
-    "fee_vat_percent": "25",
-    "period": "month",
-}
-
-
-def half_up(amount: Fraction) -> int:
-    """Rounded as money is."""
-    return floor(amount + Fraction(1, 2))
-
-
-@dataclass(frozen=True)
-class Sale:
-    """What a charge of so many Wh costs."""
-
-    wh: int
-
-    @property
-    def gross(self) -> int:
-        return half_up(Fraction(self.wh * PRICE_PER_KWH, 1000))
-
-    @property
-    def net(self) -> int:
-        return half_up(Fraction(self.gross) / Fraction("1.25"))
-
-    @property
-    def vat(self) -> int:
-        return self.gross - self.net
-
-    @property
-    def fee(self) -> int:
-        """The platform's, for selling it."""
-        return FIXED_FEE + half_up(self.gross * PERCENT_FEE / 100)
-
-
-@dataclass(frozen=True)
-class Reckoned:
-    """What two charges, one by card and one by contract, come to."""
-
-    own: bool
-    card: Sale
-    contract: Sale
-
-    @property
-    def sold_by_platform(self) -> list[Sale]:
-        return [self.contract] if self.own else [self.card, self.contract]
-
-    @property
-    def acquirers_fee(self) -> int:
-        return half_up(self.card.gross * ACQUIRER_PERCENT / 100)
-
-    @property
-    def licences_vat(self) -> int:
-        return half_up(Fraction(ACTIVATION, 4)) + half_up(Fraction(PLAN, 4))
-
-    @property
-    def licences(self) -> int:
-        return ACTIVATION + PLAN + self.licences_vat
-
-    @property
-    def fees_net(self) -> int:
-        return sum(sale.fee for sale in self.sold_by_platform) + (FACILITATION_FEE if self.own else 0)
-
-    @property
-    def fees(self) -> int:
-        return self.fees_net + half_up(Fraction(self.fees_net, 4))
-
-    @property
-    def owed(self) -> int:
-        """To the owner, at the end of the month; negative: by the owner."""
-        return sum(sale.gross for sale in self.sold_by_platform) - self.licences - self.fees
-
-    @property
-    def paid(self) -> int:
-        return max(self.owed, 0)
-
-    def books(self, owners: str, *, closed: bool, settled: bool) -> dict[tuple[str, str], int]:
-        """Every book. ``closed``: the month is, and has been paid out. ``settled``: the acquirer has paid."""
-        net, vat = sum(s.net for s in self.sold_by_platform), sum(s.vat for s in self.sold_by_platform)
-        fees, fees_net, paid = (self.fees, self.fees_net, self.paid) if closed else (0, 0, 0)
-        platform = {
-            "contracts": self.contract.gross,
-            "revenue": -net,
-            "vat_payable": -vat - self.licences_vat - (fees - fees_net),
-            "owner_share": net,
-            "input_vat": vat,
-            "owner_payable": -(net + vat - self.licences - fees - paid),
-            "licence_revenue": -(ACTIVATION + PLAN),
-            "fee_revenue": -fees_net,
-            "bank": -paid,
-        }
-        collected = {
-            "acquirer": 0 if settled else self.card.gross,
-            "bank": self.card.gross - self.acquirers_fee if settled else 0,
-            "acquirer_fees": self.acquirers_fee if settled else 0,
-        }
-        theirs: dict[str, int] = {}
-        if self.own:
-            theirs = collected | {"revenue": -self.card.net, "vat_payable": -self.card.vat}
-        else:
-            platform |= collected | {"bank": platform["bank"] + collected["bank"]}
-        both = [("platform", platform), (owners, theirs)]
-        return {(book, account): total for book, book_of in both for account, total in book_of.items() if total}
 
 
 @pytest.mark.parametrize(("way", "kind"), RUNS, ids=[f"{way}-{kind}" for way, kind in RUNS])
@@ -228,6 +115,11 @@ async def test_from_order_to_money(way: Way, kind: str, databases: Databases, tm
             statement_id = await the_month_was_closed_once(story, reckoned)
             await the_owner_is_paid(story, reckoned, statement_id)
             assert await story.books() == reckoned.books(story.book, closed=True, settled=False)
+            await all_sides_agree(story, reckoned)
+            assert await story.books() == reckoned.books(story.book, closed=True, settled=True)
+        async with story.day(A_MONTH_LATER):
+            await only_the_balance_is_left(story, reckoned)
+            assert await story.books() == reckoned.books(story.book, closed=True, settled=True)
 
 
 async def the_owner_is_entered(story: Story) -> None:
@@ -407,6 +299,11 @@ async def the_month_was_closed_once(story: Story, reckoned: Reckoned) -> str:
     assert statement["facilitated_minor"] == reckoned.card.gross * reckoned.own
     assert (statement["opening_minor"], statement["balance_minor"]) == (0, reckoned.owed)
     assert (statement["payout_minor"], statement["carried_minor"]) == (reckoned.paid, reckoned.owed - reckoned.paid)
+    report = f"/owners/{story.owner_id}/session-report/totals?first_day=2026-03-01&last_day=2026-03-31"
+    reported = {each["way"]: each for each in (await story.owner("GET", report))["ways"]}
+    for name, sale in (("card", reckoned.card), (story.way.contract, reckoned.contract)):
+        told = tuple(reported[name][part] for part in ("energy_wh", "gross_minor", "net_minor", "vat_minor"))
+        assert told == (sale.wh, sale.gross, sale.net, sale.vat)
     pdf = await story.owner("GET", f"/statements/{listed['statement_id']}/pdf")
     assert story.file("statement.pdf", pdf).startswith(b"%PDF-")
     return str(listed["statement_id"])
@@ -434,6 +331,64 @@ async def the_owner_is_paid(story: Story, reckoned: Reckoned, statement_id: str)
     assert (paid["state"], paid["amount_minor"]) == ("executed", reckoned.paid)
     [listed] = (await story.owner("GET", "/statements"))["items"]
     assert listed["payout_state"] == "executed"
+
+
+async def all_sides_agree(story: Story, reckoned: Reckoned) -> None:
+    """Ledger, the provider's Data API, and the acquirer's file, which only the account's holder sees."""
+    way, account = story.way, story.account_id or "platform"
+    path = f"/reconciliation/accounts/{account}"
+    reference = story.payment().to_json()["authorizationHostReference"]
+    gross, fee = reckoned.card.gross, reckoned.acquirers_fee
+    if way.settles == "csv":
+        await story.holder("PUT", f"{path}/mapping", MAPPING)
+        merchant = MERCHANT_ID if way.own else "PLATTFORM-1"
+        content = story.file("settlement.csv", settlement_csv(reference, gross, fee, merchant, THURSDAY))
+    else:
+        content = story.file("settlement.xml", settlement_camt(reference, gross, fee, THURSDAY))
+    if way.own:
+        refused = await story.platform("POST", f"{path}/settlements", raw=content, status=403)
+        assert "for its holder alone" in refused["detail"]
+    for _ in range(2):  # sent twice, it counts once
+        taken = await story.holder("POST", f"{path}/settlements?name=march", raw=content)
+        read = (taken["state"], taken["format"], taken["rows_taken"], taken["rows_refused"])
+        assert read == ("booked", way.settles, 1, 0)
+        assert (taken["settled_from"], taken["settled_until"]) == ("2026-03-12", "2026-03-12")
+    runs = await every_run(story, account, MISSED_ROUNDS + 1)  # and the one that followed the file
+    assert {run["problem"] for run in runs} == {None}
+    linked = sum(run["counts"]["linked"] for run in runs)
+    assert linked == 2  # the provider's row and the acquirer's
+    await nothing_differs(story)
+
+
+async def every_run(story: Story, account: str, count: int) -> list[Any]:
+    """The runs over an account, once so many have ended; there are no more."""
+    path = f"/reconciliation/runs?account={account}&limit=100"
+    ended = await story.until(path, lambda seen: sum(bool(run["ended_at"]) for run in seen["items"]) >= count)
+    assert len(ended["items"]) == count
+    return list(ended["items"])
+
+
+async def nothing_differs(story: Story) -> None:
+    """Whoever looks, there is no discrepancy, and everybody was asked."""
+    for seen_by in (story.platform, story.owner):
+        assert (await seen_by("GET", "/reconciliation/discrepancies"))["items"] == []
+    for each in (await story.platform("GET", "/reconciliation/accounts"))["items"]:
+        assert (each["provider_problem"], each["open_discrepancies"]) == (None, 0), each
+        assert each["provider_until"] is not None
+
+
+async def only_the_balance_is_left(story: Story, reckoned: Reckoned) -> None:
+    """Nothing happened in April: what was owed by the owner is still owed, and nothing is paid again."""
+    path = f"/statements?owner_id={story.owner_id}"
+    april, march = (await story.until(path, lambda seen: len(seen["items"]) == 2))["items"]
+    carried = min(reckoned.owed, 0)
+    assert (march["carried_minor"], april["opening_minor"], april["carried_minor"]) == (carried, carried, carried)
+    assert (april["period_start"], april["payout_minor"]) == (march["period_end"], 0)
+    refused = await story.platform("POST", "/payout-batches", {"currency": "NOK"}, status=409)
+    assert "No statement in NOK can be paid out" in refused["detail"]
+    account = story.account_id or "platform"
+    await every_run(story, account, MISSED_ROUNDS + 1 + DAYS_OF_THE_MONTH)
+    await nothing_differs(story)
 
 
 def bank_says(way: Way, statement_id: str, batch_id: str, amount: Decimal) -> bytes:

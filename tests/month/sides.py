@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from billing.money import to_major
 from billing.reconciliation import Kind, ProviderTransaction, Side
 from csms.payouts.discrepancies import provider_subject, session_subject
-from csms.payouts.provider_transactions import Page
+from sessions.provider_records import Page
 from sessions.session import Session
 from tests.month.payments import BEGIN, END, MonthOwner, Paid
 
@@ -138,7 +138,7 @@ class TwinReading:
 
 
 class Twin:
-    """`csms.payouts.provider_transactions.ProviderRecords` over a told month."""
+    """`sessions.provider_records.ProviderRecords` over a told month."""
 
     def __init__(self, told: Told) -> None:
         self._told = told

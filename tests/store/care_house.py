@@ -13,7 +13,8 @@ import orjson
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from csms.nouns import keepers, steps
+from csms.nouns import keepers
+from csms.terminals import batteries, inspections
 from csms.terminals.alarms import AlarmDoer, Thresholds, WatchForAlarms
 from csms.terminals.mail import MailDoer, MailOptions
 from csms.terminals.notice_clock import NoticeDoer, RemindOfNotice
@@ -29,6 +30,7 @@ from storage.engine import reading, writing
 
 OSLO = ZoneInfo("Europe/Oslo")
 OWNER = "own_00000000000a"
+STEPS = (*batteries.ROUND, *inspections.ROUND)
 THRESHOLDS = Thresholds(
     every=timedelta(days=1),
     terminal_offline=timedelta(minutes=60),
@@ -72,7 +74,7 @@ class CareHouse:
         now = self.clock.now
         mail = MailDoer(self.service, self.engine, now, self._mail, self._give_up)
         alarms = AlarmDoer(self.service, self.engine, now, THRESHOLDS)
-        rounds = RoundDoer(self.service, self.engine, now, RoundTimes(zone=OSLO, at=time(4)), steps())
+        rounds = RoundDoer(self.service, self.engine, now, RoundTimes(zone=OSLO, at=time(4)), STEPS)
         doers: dict[type[Any], Any] = {
             SendReminder: mail,
             RemindOfNotice: NoticeDoer(self.service, self.engine, now),

@@ -24,12 +24,13 @@ from csms.payouts import booked_payments, payment_linking, provider_transactions
 from csms.payouts.booked_payments import refresh
 from csms.payouts.discrepancies import MoveRefusedError, State, move
 from csms.payouts.provider_notices import NoticeRefusedError, ProviderNoticeDoer, ReconciliationOptions, write_notice
-from csms.payouts.provider_transactions import ProviderUnavailableError, read_account
+from csms.payouts.provider_transactions import read_account
 from csms.payouts.reconciliation import ReconciliationDoer, reconcile, run_of
 from csms.payouts.repairs import RepairOrdered, next_repair_id, proposals
 from csms.payouts.settlements import Upload, take
 from sessions import facts as f
 from sessions.codec import decode_command
+from sessions.provider_records import ProviderUnavailableError
 from sessions.rows import enqueue
 from sessions.service import Dispatched
 from storage import reconciliation_schema as t

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.terminals import finishing, onboarding, trial
 from csms.terminals.checklist import TEST, CaseState, Origin, Party, Processor, StepState, Who
-from csms.terminals.onboarding import CaseRefusedError, Confirmation, NewCase
+from csms.terminals.onboarding import CaseRefusedError, Confirmation, NewCase, NoSuchTerminalError
 from csms.terminals.onboarding_checks import CheckCase
 from csms.terminals.trial import TrialState
 from csms.web.api.access import Role
@@ -194,10 +194,12 @@ class NewComment(Body):
 
 @asynccontextmanager
 async def changing(call: ApiCall) -> AsyncIterator[AsyncConnection]:
-    """A transaction in which a case may refuse what is asked of it. Raises `Problem` 409."""
+    """A transaction in which a case may refuse what is asked of it. Raises `Problem` 404, 409."""
     try:
         async with writing(call.api.engine) as connection:
             yield connection
+    except NoSuchTerminalError as refused:
+        raise Problem(404, str(refused)) from None
     except CaseRefusedError as refused:
         raise Problem(409, str(refused)) from None
 
@@ -208,7 +210,7 @@ async def changing(call: ApiCall) -> AsyncIterator[AsyncConnection]:
     role=Role.OPERATOR,
     body=NewOnboarding,
     answers={201: CaseWithSteps},
-    errors=(409,),
+    errors=(404, 409),
     owners=True,
 )
 async def start_onboarding(call: ApiCall) -> Reply:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import secrets
 from datetime import datetime
 from typing import Any, Literal
@@ -14,17 +13,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import func, select
 
 from csms.stations.file_store import Shelf, TooLarge
-from csms.terminals import onboarding, spreadsheet
+from csms.terminals import onboarding
 from csms.terminals import onboarding_import as imports
 from csms.terminals.case_attachments import AT_MOST, NotTaken, Sniffed, name_with_ending
 from csms.terminals.onboarding import EventKind
 from csms.terminals.onboarding_import import Importing, RowOutcome
-from csms.terminals.spreadsheet import SpreadsheetError
 from csms.web.api.access import Role
 from csms.web.api.onboarding import AttachmentShown, attachment_shown, require_case
 from csms.web.api.operation import PREFIX, ApiCall, Reply, Resource, Shown, owned_by
 from csms.web.api.paging import Page, PageQuery, fetch_page
 from csms.web.api.problem import Problem
+from csms.web.api.sent_file import sent_sheet
 from csms.web.uploads import Interrupted, plain_name, read_chunks
 from storage import onboarding_schema as t
 from storage.engine import reading, writing
@@ -166,10 +165,15 @@ async def download_onboarding_attachment(call: ApiCall) -> web.StreamResponse:
     async with reading(call.api.engine) as connection:
         row = (await connection.execute(select(t.onboarding_attachments).where(*mine))).first()
     path = call.api.files.path(Shelf.ATTACHMENTS, call.path["attachment_id"])
-    if row is None or not await asyncio.to_thread(path.is_file):
-        raise Problem(404, "There is no such attachment in this case.")
-    return web.FileResponse(
-        path,
+    gone = Problem(404, "There is no such attachment in this case.")
+    if row is None:
+        raise gone
+    try:
+        content = await asyncio.to_thread(path.read_bytes)
+    except FileNotFoundError:
+        raise gone from None
+    return web.Response(
+        body=content,
         headers={
             "Content-Type": "application/octet-stream",  # whatever it holds, no browser is to run it
             "Content-Disposition": f'attachment; filename="{attachment_shown(row).name}"',
@@ -187,7 +191,7 @@ async def download_onboarding_attachment(call: ApiCall) -> web.StreamResponse:
     query=FileName,
     takes_file=True,
     answers={200: ImportReport},
-    errors=(422,),
+    errors=(400, 422),
     owners=True,
 )
 async def import_onboarding(call: ApiCall) -> ImportReport:
@@ -196,27 +200,9 @@ async def import_onboarding(call: ApiCall) -> ImportReport:
     Columns: see the template. A row that is refused stops no other; the same file again starts nothing twice.
     """
     options = call.api.onboarding
-    too_large = Problem(
-        413, f"The file is larger than the {options.max_import_bytes} bytes of onboarding.max_import_bytes."
-    )
-    if (call.request.content_length or 0) > options.max_import_bytes:
-        raise too_large
-    raw = bytearray()
-    try:
-        async for chunk in read_chunks(call.request):
-            raw += chunk
-            if len(raw) > options.max_import_bytes:
-                raise too_large
-        rows = await asyncio.to_thread(
-            spreadsheet.read, bytes(raw), imports.COLUMNS, imports.REQUIRED, options.max_import_rows
-        )
-    except Interrupted as interrupted:
-        raise Problem(422, f"{interrupted} Send it again.") from None
-    except SpreadsheetError as refused:
-        raise Problem(422, str(refused)) from None
-    sha256 = hashlib.sha256(raw).hexdigest()
-    who = Importing(owner_id=call.owner_id, by=call.caller.actor, sha256=sha256)
-    reports = await imports.import_rows(call.api.engine, rows, who, options, call.api.now)
+    sent = await sent_sheet(call, imports.REQUIRED, imports.OPTIONAL, most_rows=options.max_import_rows)
+    who = Importing(owner_id=call.owner_id, by=call.caller.actor, sha256=sent.sha256)
+    reports = await imports.import_rows(call.api.engine, sent.rows, who, options, call.api.now)
     for report in reports:
         if report.outcome is RowOutcome.STARTED:
             options.wake(report.serial)
@@ -234,7 +220,7 @@ async def import_onboarding(call: ApiCall) -> ImportReport:
         "import_id": f"imp_{secrets.token_hex(12)}",
         "owner_id": call.owner_id,
         "name": plain_name(call.query.name, "file"),
-        "sha256": sha256,
+        "sha256": sent.sha256,
         "report": orjson.dumps(told).decode(),
         "imported_by": call.caller.actor,
         "imported_at": call.now,
@@ -269,8 +255,11 @@ async def get_onboarding_import(call: ApiCall) -> ImportReport:
     owners=True,
 )
 async def download_onboarding_template(call: ApiCall) -> web.StreamResponse:
-    """Download a file to fill in: one row a terminal."""
-    made = imports.template_csv() if call.query.format == "csv" else await asyncio.to_thread(imports.template_xlsx)
+    """Download a file to fill in: a row for each of your terminals that is ordered or in store."""
+    async with reading(call.api.engine) as connection:
+        rows = await imports.to_fill_in(connection, call.owner_id, call.api.onboarding.max_import_rows)
+    make = imports.template_csv if call.query.format == "csv" else imports.template_xlsx
+    made = await asyncio.to_thread(make, rows)
     return web.Response(
         body=made,
         content_type="application/octet-stream",

@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from csms.web.api.operation import PATH_PARAMETERS, PREFIX, Operation
+from csms.web.api.operation import PREFIX, Operation
+from csms.web.api.path_parameters import PATH_PARAMETERS
 from csms.web.api.problem import ProblemDocument
 
 _REF = "#/components/schemas/{model}"

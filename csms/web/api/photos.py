@@ -100,10 +100,10 @@ async def get_photo(call: ApiCall) -> web.StreamResponse:
         row = (await connection.execute(query)).first()
     path = call.api.files.path(Shelf.PHOTOS, call.path["photo_id"])
     try:
-        content = await asyncio.to_thread(path.read_bytes) if row is not None else None
+        content = await asyncio.to_thread(path.read_bytes)
     except FileNotFoundError:
-        content = None
-    if content is None:
+        row = None
+    if row is None:
         raise Problem(404, "There is no photo of this id.")
     headers = {
         "Content-Type": row.content_type,

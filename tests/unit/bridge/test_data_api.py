@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from bridge.data_api import DataApi, DataApiCredentials, parse_transaction
-from csms.payouts.provider_transactions import ProviderUnavailableError
+from sessions.provider_records import ProviderUnavailableError
 from simulators.clock import SimClock
 from simulators.terminal_cloud import TerminalCloud, TerminalCloudConfig
 from tests.unit.simulators.terminal_cloud.data_api_client import KEY, SERIAL, integrator
