@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
 
+from billing.ledger import PLATFORM
 from csms.payouts.statements import close_next
 from storage import schema as t
 from storage.engine import reading
-from tests.api.sides import Side
+from tests.api.sides import Side, send
 from tests.conformance.bench import Bench
 
 
@@ -37,4 +38,29 @@ async def _statement(bench: Bench, side: Side) -> None:
     side.mark("statement_id", listed["items"][0]["statement_id"])
 
 
-MAKERS = (_refund, _statement)
+async def _reconciliation(bench: Bench, side: Side) -> None:
+    """A settlement of which nobody here knows: the discrepancy it leaves, and the notice of it."""
+    account, admin = side.ids.get("account_id", PLATFORM), bench.token
+    day = datetime.now(UTC).date().isoformat()
+    file = f"reference;amount;currency;date\n{side.name}-HOST;12,34;NOK;{day}\n{side.name}-HOST-2;broken;NOK;{day}\n"
+    path = f"/reconciliation/accounts/{account}/settlements?name={side.name}-settled.csv"
+    made = await send(bench, path, file.encode(), token=side.token, status=200)
+    assert (made["rows_taken"], made["rows_refused"]) == (1, 1), made
+    side.mark("settlement_id", made["settlement_id"])
+    side.ids["reconciled_account"] = account  # the platform's is named like the platform: no mark
+    side.marks |= {f"{side.name}-settled.csv", f"{side.name}-HOST"}
+    runs = "/reconciliation/runs?account="
+    await bench.eventually(
+        lambda: bench.api("GET", f"{runs}{account}"),
+        lambda told: told["items"] and all(run["ended_at"] for run in told["items"]),
+    )
+    bench.token = side.token or admin  # what an own processor's acquirer says is not even the platform's to see
+    found = await bench.api("GET", f"/reconciliation/discrepancies?account={account}&side=acquirer")
+    (discrepancy,) = found["items"]
+    side.mark("discrepancy_id", discrepancy["discrepancy_id"])
+    wanted = {"discrepancy_ids": [discrepancy["discrepancy_id"]]}
+    side.mark("notice_id", (await bench.api("POST", "/reconciliation/notices", wanted, status=201))["notice_id"])
+    bench.token = admin
+
+
+MAKERS = (_refund, _statement, _reconciliation)

@@ -72,6 +72,15 @@ def _replacements(theirs: Side, mine: Side) -> list[Any]:
     ]
 
 
+def _settlements(theirs: Side, _: Side) -> list[Any]:
+    columns, day = "reference;amount;currency;date;merchant_id", datetime.now(UTC).date().isoformat()
+    payment, row = f"PAY-{theirs.ids['session_id']}", f"50,00;NOK;{day}"
+    return [
+        f"{columns}\n{payment};{row};\n{theirs.name}-HOST;{row};\n".encode(),
+        f"{columns}\n{theirs.name}-HOST;{row};{theirs.name} merchant\n".encode(),
+    ]
+
+
 NAMING: dict[str, Naming] = {
     "enter_processor": lambda theirs, _: [account(theirs)],
     "confirm_terminal_routing": lambda theirs, _: [{"account_id": theirs.ids["account_id"], "reference": "a letter"}],
@@ -93,6 +102,11 @@ NAMING: dict[str, Naming] = {
         {"owner_id": theirs.ids["owner_id"], "counted_by": "Kari"},
         {"site_id": theirs.ids["site_id"], "counted_by": "Kari"},
     ],
+    "write_provider_notice": lambda theirs, mine: [
+        {"discrepancy_ids": [theirs.ids["discrepancy_id"]]},
+        {"discrepancy_ids": [mine.ids["discrepancy_id"], theirs.ids["discrepancy_id"]]},
+    ],
+    "upload_settlement": _settlements,
     "announce_visit": _visits,
     "record_replacement": _replacements,
 }

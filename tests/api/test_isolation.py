@@ -35,8 +35,8 @@ _NAMES = re.compile(
     r"(^|_)(id|ids|serial|serials|site|sites|station|stations|terminal|terminals|evses|tariff|owner|number)$"
 )
 
-#: Names of what is not kept here: registers', acquirers' and Payter's own.
-OUTSIDE = {"organisation_number", "vat_number", "merchant_id", "tt_number"}
+#: Names of what is not kept here: registers', acquirers' and Payter's own; and of a file's column.
+OUTSIDE = {"organisation_number", "vat_number", "merchant_id", "tt_number", "row_id"}
 
 
 #: Readings that are no pages, or show everybody the same.
@@ -50,6 +50,8 @@ _NOT_LISTS = {
 }
 #: What the platform has none of for itself.
 _NOT_OF_ITS_OWN = {"/licences", "/licence-orders", "/statements", "/processors"}
+#: What only the holder of a processor account may see of its acquirer, not even the platform.
+_THE_HOLDERS = {"/reconciliation/settlements", "/reconciliation/discrepancies"}
 
 
 @pytest_asyncio.fixture(name="world")
@@ -80,9 +82,7 @@ def test_what_a_path_names_is_looked_up() -> None:
 def test_what_a_body_can_name_is_tried() -> None:
     for operation in for_owners():
         named = names_in(operation)
-        assert (
-            not named or operation.operation_id in NAMING | TAKEN | FINDS or operation.operation_id in KEPT_AS_IT_IS
-        ), (
+        assert not named or operation.operation_id in {*NAMING, *TAKEN, *FINDS, *KEPT_AS_IT_IS}, (
             f"{operation.operation_id} takes {', '.join(sorted(named))}: add to NAMING in tests/api/naming.py a "
             "valid body that names another owner's."
         )
@@ -327,7 +327,8 @@ async def test_the_platforms_people_see_all_sides(world: World) -> None:
             continue
         listed = orjson.dumps(await world.bench.api("GET", f"{path}?limit=500")).decode()
         for side in world.sides:
-            if side is not world.platform or path not in _NOT_OF_ITS_OWN:
+            hidden = _NOT_OF_ITS_OWN if side is world.platform else _THE_HOLDERS
+            if path not in hidden:
                 assert Answer(200, listed).shows(side.marks), (path, side.name)
 
 
