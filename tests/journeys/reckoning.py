@@ -18,7 +18,7 @@ TERMS = {
     "fee_percent": "2.5",
     "facilitation_fee_minor": FACILITATION_FEE,
     "fee_vat_percent": "25",
-    "period": "month",
+    "period": "week",
 }
 
 
@@ -85,7 +85,7 @@ class Reckoned:
 
     @property
     def owed(self) -> int:
-        """To the owner, at the end of the month; negative: by the owner."""
+        """To the owner, at the end of the week; negative: by the owner."""
         return sum(sale.gross for sale in self.sold_by_platform) - self.licences - self.fees
 
     @property
@@ -93,7 +93,7 @@ class Reckoned:
         return max(self.owed, 0)
 
     def books(self, owners: str, *, closed: bool, settled: bool) -> dict[tuple[str, str], int]:
-        """Every book. ``closed``: the month is, and has been paid out. ``settled``: the acquirer has paid."""
+        """Every book. ``closed``: the week is, and has been paid out. ``settled``: the acquirer has paid."""
         net, vat = sum(s.net for s in self.sold_by_platform), sum(s.vat for s in self.sold_by_platform)
         fees, fees_net, paid = (self.fees, self.fees_net, self.paid) if closed else (0, 0, 0)
         platform = {

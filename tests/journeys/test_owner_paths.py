@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from simulators.station import Station
 from simulators.terminal_cloud import DOMAIN
 from tests.databases import Databases
 from tests.journeys.owner_stage import (
+    MAPPING,
     OWNERS_IBAN,
     PLATFORMS_IBAN,
     RESELLER,
@@ -27,6 +29,8 @@ from tests.journeys.owner_stage import (
     Story,
     Way,
     import_list,
+    settlement_camt,
+    settlement_csv,
     story_of,
     transfers,
 )
@@ -87,12 +91,12 @@ RUNS = [
     (INTEGRATED_OWN, "postgresql"),
 ]
 
-TUESDAY = datetime(2026, 3, 10, 9, 0, tzinfo=UTC)
-THURSDAY = datetime(2026, 3, 12, tzinfo=UTC)  # the acquirer settles
-AFTER_EASTER_WEEK = datetime(2026, 4, 2, 7, 0, tzinfo=UTC)  # the clocks were changed meanwhile
-A_MONTH_LATER = datetime(2026, 5, 2, 7, 0, tzinfo=UTC)
-MISSED_ROUNDS, DAYS_OF_THE_MONTH = 23, 30  # 11 March to 2 April; 3 April to 2 May
-MARCH = ("2026-02-28T23:00:00", "2026-03-31T22:00:00")  # in Oslo, told in UTC
+TUESDAY = datetime(2026, 3, 24, 9, 0, tzinfo=UTC)
+THURSDAY = datetime(2026, 3, 26, tzinfo=UTC)  # the acquirer settles
+A_WEEK_LATER = datetime(2026, 3, 31, 7, 0, tzinfo=UTC)  # the clocks were changed on Sunday
+TWO_WEEKS_LATER = datetime(2026, 4, 7, 7, 0, tzinfo=UTC)
+ROUNDS = 7  # that are missed each time
+WEEK = ("2026-03-22T23:00:00", "2026-03-29T22:00:00")  # in Oslo, told in UTC
 
 CARD_WH = 6000
 
@@ -111,13 +115,13 @@ async def test_from_order_to_money(way: Way, kind: str, databases: Databases, tm
                 await it_is_set_live(story)
                 reckoned = await two_drivers_charge(story, station)
             assert await story.books() == reckoned.books(story.book, closed=False, settled=False)
-        async with story.day(AFTER_EASTER_WEEK):
-            statement_id = await the_month_was_closed_once(story, reckoned)
+        async with story.day(A_WEEK_LATER):
+            statement_id = await the_week_was_closed_once(story, reckoned)
             await the_owner_is_paid(story, reckoned, statement_id)
             assert await story.books() == reckoned.books(story.book, closed=True, settled=False)
             await all_sides_agree(story, reckoned)
             assert await story.books() == reckoned.books(story.book, closed=True, settled=True)
-        async with story.day(A_MONTH_LATER):
+        async with story.day(TWO_WEEKS_LATER):
             await only_the_balance_is_left(story, reckoned)
             assert await story.books() == reckoned.books(story.book, closed=True, settled=True)
 
@@ -275,12 +279,12 @@ async def two_drivers_charge(story: Story, station: Station) -> Reckoned:
     return reckoned
 
 
-async def the_month_was_closed_once(story: Story, reckoned: Reckoned) -> str:
-    """By the round of the first of April, which is made up for; the statement's number."""
+async def the_week_was_closed_once(story: Story, reckoned: Reckoned) -> str:
+    """By the round of Monday, which is made up for; the statement's number."""
     made_up = f"/statements?owner_id={story.owner_id}"
     [listed] = (await story.until(made_up, lambda seen: seen["items"]))["items"]
     statement = await story.owner("GET", f"/statements/{listed['statement_id']}")
-    assert tuple(statement[edge][:19] for edge in ("period_start", "period_end")) == MARCH
+    assert tuple(statement[edge][:19] for edge in ("period_start", "period_end")) == WEEK
     sold = [("card", reckoned.card)] if not reckoned.own else []
     sold.append((story.way.contract, reckoned.contract))
     stated = [
@@ -299,7 +303,7 @@ async def the_month_was_closed_once(story: Story, reckoned: Reckoned) -> str:
     assert statement["facilitated_minor"] == reckoned.card.gross * reckoned.own
     assert (statement["opening_minor"], statement["balance_minor"]) == (0, reckoned.owed)
     assert (statement["payout_minor"], statement["carried_minor"]) == (reckoned.paid, reckoned.owed - reckoned.paid)
-    report = f"/owners/{story.owner_id}/session-report/totals?first_day=2026-03-01&last_day=2026-03-31"
+    report = f"/owners/{story.owner_id}/session-report/totals?first_day=2026-03-23&last_day=2026-03-29"
     reported = {each["way"]: each for each in (await story.owner("GET", report))["ways"]}
     for name, sale in (("card", reckoned.card), (story.way.contract, reckoned.contract)):
         told = tuple(reported[name][part] for part in ("energy_wh", "gross_minor", "net_minor", "vat_minor"))
@@ -349,11 +353,11 @@ async def all_sides_agree(story: Story, reckoned: Reckoned) -> None:
         refused = await story.platform("POST", f"{path}/settlements", raw=content, status=403)
         assert "for its holder alone" in refused["detail"]
     for _ in range(2):  # sent twice, it counts once
-        taken = await story.holder("POST", f"{path}/settlements?name=march", raw=content)
+        taken = await story.holder("POST", f"{path}/settlements?name=thursday", raw=content)
         read = (taken["state"], taken["format"], taken["rows_taken"], taken["rows_refused"])
         assert read == ("booked", way.settles, 1, 0)
-        assert (taken["settled_from"], taken["settled_until"]) == ("2026-03-12", "2026-03-12")
-    runs = await every_run(story, account, MISSED_ROUNDS + 1)  # and the one that followed the file
+        assert (taken["settled_from"], taken["settled_until"]) == ("2026-03-26", "2026-03-26")
+    runs = await every_run(story, account, ROUNDS + 1)  # and the one that followed the file
     assert {run["problem"] for run in runs} == {None}
     linked = sum(run["counts"]["linked"] for run in runs)
     assert linked == 2  # the provider's row and the acquirer's
@@ -378,16 +382,16 @@ async def nothing_differs(story: Story) -> None:
 
 
 async def only_the_balance_is_left(story: Story, reckoned: Reckoned) -> None:
-    """Nothing happened in April: what was owed by the owner is still owed, and nothing is paid again."""
+    """Nothing happened in the week after: what was owed by the owner is still owed, and nothing is paid again."""
     path = f"/statements?owner_id={story.owner_id}"
-    april, march = (await story.until(path, lambda seen: len(seen["items"]) == 2))["items"]
+    second, first = (await story.until(path, lambda seen: len(seen["items"]) == 2))["items"]
     carried = min(reckoned.owed, 0)
-    assert (march["carried_minor"], april["opening_minor"], april["carried_minor"]) == (carried, carried, carried)
-    assert (april["period_start"], april["payout_minor"]) == (march["period_end"], 0)
+    assert (first["carried_minor"], second["opening_minor"], second["carried_minor"]) == (carried, carried, carried)
+    assert (second["period_start"], second["payout_minor"]) == (first["period_end"], 0)
     refused = await story.platform("POST", "/payout-batches", {"currency": "NOK"}, status=409)
     assert "No statement in NOK can be paid out" in refused["detail"]
     account = story.account_id or "platform"
-    await every_run(story, account, MISSED_ROUNDS + 1 + DAYS_OF_THE_MONTH)
+    await every_run(story, account, 2 * ROUNDS + 1)
     await nothing_differs(story)
 
 
