@@ -168,7 +168,7 @@ NOUNS: tuple[Maker, ...] = (
 WITHIN = frozenset({"evse_id", "step", "attachment_id"})
 
 #: Readings that show everybody the same, and nothing of anybody's.
-COMMON = frozenset({"list_terminal_families", "list_licence_skus", "download_onboarding_template"})
+COMMON = frozenset({"list_terminal_families", "list_licence_skus"})
 
 #: Values of query parameters that must be given.
 QUERIES: dict[str, str] = {
