@@ -11,7 +11,7 @@ import io
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -22,6 +22,8 @@ from billing.pan import contains_pan
 #: So many bytes a sheet may have, so many when unpacked, so many rows and so many characters a cell.
 MOST_BYTES = 4 * 1024 * 1024
 _MOST_UNPACKED = 32 * 1024 * 1024
+_MOST_PARTS = 200
+_MOST_RATIO = 200  # unpacked to packed, of a part above a megabyte
 MOST_ROWS = 5000
 _MOST_COLUMNS = 64
 _MOST_IN_A_CELL = 400
@@ -60,7 +62,10 @@ def read_sheet(
     headings = next(filled, None)
     if headings is None:
         raise SheetError("The file is empty.")
-    names = _columns([str(cell or "") for cell in headings[1]], [*needed, *optional])
+    named = [str(cell or "") for cell in headings[1]]
+    while not named[-1]:  # there is one: the row is not empty
+        named.pop()
+    names = _columns(named, [*needed, *optional])
     missing = [name for name in needed if name not in names]
     if missing:
         raise SheetError(f"The first row names no column {', '.join(missing)}; it is to name {', '.join(needed)}.")
@@ -68,7 +73,10 @@ def read_sheet(
     for line, cells in filled:
         if len(read) == most_rows:
             raise SheetError(f"The file has more than {most_rows} rows: split it.")
-        read.append(_row(line, dict(zip(names, [*cells, *[None] * len(names)], strict=False))))
+        row = _row(line, dict(zip(names, [*cells, *[None] * len(names)], strict=False)))
+        if any(cell not in {None, ""} for cell in cells[len(names) :]):  # a comma in a text, without quotes about it
+            row = replace(row, problems=(*row.problems, "it has more cells than the first row has columns"))
+        read.append(row)
     if not read:
         raise SheetError("The file has headings, and no row below them.")
     return read
@@ -151,9 +159,7 @@ def _csv(content: bytes) -> Iterator[tuple[int, list[Any]]]:
 
 def _xlsx(content: bytes) -> Iterator[tuple[int, list[Any]]]:
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as parts:
-            if sum(part.file_size for part in parts.infolist()) > _MOST_UNPACKED:
-                raise SheetError("The workbook is too large when unpacked: send one with this table alone.")
+        _check_parts(content)
         book = load_workbook(io.BytesIO(content), read_only=True, data_only=True, keep_links=False)
         if not book.worksheets:
             raise SheetError("The workbook has no worksheet.")
@@ -165,6 +171,15 @@ def _xlsx(content: bytes) -> Iterator[tuple[int, list[Any]]]:
         raise
     except Exception as error:  # whatever a broken or hostile workbook makes the library raise
         raise SheetError("The workbook cannot be read: save it anew as XLSX, or as 'CSV UTF-8'.") from error
+
+
+def _check_parts(content: bytes) -> None:
+    """A zip may hold little and unpack to much: what its directory says is bounded before anything is unpacked."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        parts = archive.infolist()
+    bomb = any(part.file_size > 2**20 and part.file_size > _MOST_RATIO * part.compress_size for part in parts)
+    if bomb or len(parts) > _MOST_PARTS or sum(part.file_size for part in parts) > _MOST_UNPACKED:
+        raise SheetError("The workbook is too large when unpacked: send one with this table alone.")
 
 
 def csv_text(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -15,6 +15,7 @@ from csms.terminals.rounds import Round
 from sessions.facts import TerminalStateReported
 from storage.engine import writing
 from tests.api.sides import Side, send
+from tests.api.terminals_of_sides import boxed
 from tests.conformance.bench import Bench
 
 _FOUND = {"damage": False, "foreign_stickers": False, "unusual_cables": False, "logo_at_power_on": True}
@@ -71,8 +72,11 @@ def _thresholds() -> Thresholds:
 
 
 async def _incident(bench: Bench, side: Side) -> None:
+    new = boxed(side, 3) | {"owner_id": side.ids["owner_id"]}
+    await bench.api("POST", "/terminals", new, status=201)
+    side.marks.add(new["serial"])
     wanted = {"kind": "damage", "description": f"{side.name} glass is broken", "reported_by": f"{side.name} Inga"}
-    made = await bench.api("POST", f"/terminals/{side.ids['serial']}/incidents", wanted, status=201)
+    made = await bench.api("POST", f"/terminals/{new['serial']}/incidents", wanted, status=201)
     side.mark("incident_id", made["incident_id"])
     side.marks.add(f"{side.name} glass is broken")
     await send(bench, f"/incidents/{made['incident_id']}/photos", _photo(side))

@@ -7,9 +7,12 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import select
 
 from billing.ledger import PLATFORM
+from billing.reconciliation import COMMITTED, ProviderTransaction
+from csms.payouts.provider_transactions import store_transactions
 from csms.payouts.statements import close_next
+from csms.web.api.reconciliation import account_id_of
 from storage import schema as t
-from storage.engine import reading
+from storage.engine import reading, writing
 from tests.api.sides import Side, send
 from tests.conformance.bench import Bench
 
@@ -39,10 +42,13 @@ async def _statement(bench: Bench, side: Side) -> None:
 
 
 async def _reconciliation(bench: Bench, side: Side) -> None:
-    """A settlement of which nobody here knows: the discrepancy it leaves, and the notice of it."""
+    """A settlement, and a transaction at the provider, of which nobody here knows; and the notice of the second."""
     account, admin = side.ids.get("account_id", PLATFORM), bench.token
     day = datetime.now(UTC).date().isoformat()
     file = f"reference;amount;currency;date\n{side.name}-HOST;12,34;NOK;{day}\n{side.name}-HOST-2;broken;NOK;{day}\n"
+    now, known_as = datetime.now(UTC), account_id_of(account)
+    async with writing(bench.app.engine) as connection:
+        await store_transactions(connection, known_as, (_unknown(side, now),), now)
     path = f"/reconciliation/accounts/{account}/settlements?name={side.name}-settled.csv"
     made = await send(bench, path, file.encode(), token=side.token, status=200)
     assert (made["rows_taken"], made["rows_refused"]) == (1, 1), made
@@ -55,12 +61,28 @@ async def _reconciliation(bench: Bench, side: Side) -> None:
         lambda told: told["items"] and all(run["ended_at"] for run in told["items"]),
     )
     bench.token = side.token or admin  # what an own processor's acquirer says is not even the platform's to see
-    found = await bench.api("GET", f"/reconciliation/discrepancies?account={account}&side=acquirer")
-    (discrepancy,) = found["items"]
-    side.mark("discrepancy_id", discrepancy["discrepancy_id"])
-    wanted = {"discrepancy_ids": [discrepancy["discrepancy_id"]]}
+    found = await bench.api("GET", f"/reconciliation/discrepancies?account={account}")
+    by_side = {one["side"]: one["discrepancy_id"] for one in found["items"]}
+    side.mark("discrepancy_id", by_side["acquirer"])
+    wanted = {"discrepancy_ids": [by_side["provider"]]}
+    side.marks.add(by_side["provider"])
     side.mark("notice_id", (await bench.api("POST", "/reconciliation/notices", wanted, status=201))["notice_id"])
     bench.token = admin
+
+
+def _unknown(side: Side, now: datetime) -> ProviderTransaction:
+    return ProviderTransaction(
+        transaction_id=f"{side.name}-TXN",
+        terminal_serial=side.ids["serial"],
+        kind="PAYMENT",
+        state=COMMITTED,
+        authorised_minor=1234,
+        committed_minor=1234,
+        currency="NOK",
+        at=now,
+        committed_at=now,
+        ingested_at=now,
+    )
 
 
 MAKERS = (_refund, _statement, _reconciliation)

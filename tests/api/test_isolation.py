@@ -48,8 +48,8 @@ _NOT_LISTS = {
     "/terminal-families",
     "/licence-skus",
 }
-#: What the platform has none of for itself.
-_NOT_OF_ITS_OWN = {"/licences", "/licence-orders", "/statements", "/processors"}
+#: What the platform has none of for itself, or has under its own name alone.
+_NOT_OF_ITS_OWN = {"/licences", "/licence-orders", "/statements", "/processors", "/reconciliation/accounts"}
 #: What only the holder of a processor account may see of its acquirer, not even the platform.
 _THE_HOLDERS = {"/reconciliation/settlements", "/reconciliation/discrepancies"}
 

@@ -14,7 +14,8 @@ from sqlalchemy import func, select
 
 from storage import schema
 from storage.engine import reading
-from tests.api.two_owners import World, card_charge, two_owners
+from tests.api.sides import World
+from tests.api.two_owners import CHARGED, card_charge, two_owners
 from tests.conformance.bench import Bench
 
 DAYS = {
@@ -43,7 +44,7 @@ async def ledger_gross(world: World, owner_id: str) -> int:
 
 
 async def test_all_forms_say_what_the_ledger_says(database_url: str) -> None:
-    async with two_owners(database_url) as world:
+    async with two_owners(database_url, CHARGED) as world:
         bench, north = world.bench, world.north
         where = {"serial": north.ids["serial"], "station_id": north.ids["station_id"]}
         for n, wh in enumerate((3333, 1)):
@@ -100,7 +101,7 @@ async def test_all_forms_say_what_the_ledger_says(database_url: str) -> None:
 
 
 async def test_what_is_asked_narrows_it(database_url: str) -> None:
-    async with two_owners(database_url) as world:
+    async with two_owners(database_url, CHARGED) as world:
         bench, path = world.bench, f"/owners/{world.north.ids['owner_id']}/session-report?{QUERY}"
 
         async def found(more: str) -> int:

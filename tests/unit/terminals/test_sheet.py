@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import random
 import zipfile
 
 import pytest
@@ -94,12 +95,43 @@ def test_what_cannot_be_read_is_refused_with_a_reason(content: bytes, says: str)
         read_sheet(content, NEEDED, most_rows=10)
 
 
-def test_a_zip_bomb_is_not_unpacked() -> None:
+def zipped(parts: dict[str, bytes]) -> bytes:
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as parts:
-        parts.writestr("xl/worksheets/sheet1.xml", b"0" * (65 * 1024 * 1024))
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"xl/worksheets/sheet1.xml": b"0" * (2 * 1024 * 1024)},  # a thousand times what it is packed
+        {f"{n}.bin": random.Random(n).randbytes(1000) * 1000 for n in range(34)},
+        {f"p{n}": b"" for n in range(201)},
+    ],
+    ids=["ratio", "sum", "parts"],
+)
+def test_a_zip_bomb_is_not_unpacked(parts: dict[str, bytes]) -> None:
     with pytest.raises(SheetError, match="unpacked"):
-        read_sheet(out.getvalue(), NEEDED)
+        read_sheet(zipped(parts), NEEDED)
+
+
+@pytest.mark.parametrize("content", [zipped({"a": b"b"}), zipped({})[:10] + b"PK\x03\x04"])
+def test_a_zip_that_is_no_workbook_is_refused(content: bytes) -> None:
+    with pytest.raises(SheetError):
+        read_sheet(content, NEEDED)
+
+
+def test_cells_without_a_column_are_told() -> None:
+    for content in (
+        b"serial,station_serial\nA1,S1,more\n",
+        workbook(["serial", "station_serial"], ["A1", "S1", "more"]),
+    ):
+        (row,) = read_sheet(content, NEEDED)
+        assert "more cells" in row.problems[0]
+    (row,) = read_sheet(b"serial,station_serial\nA1,S1,,\n", NEEDED)
+    assert row.problems == ()
 
 
 def test_entities_are_not_expanded() -> None:
