@@ -370,7 +370,7 @@ async def test_a_settlement_that_comes_during_a_run_raises_no_alarm(
         await run(engine, made.now + timedelta(days=11), *both)
         assert await standing(engine) == {}
         monkeypatch.undo()
-        await run(engine, made.now + timedelta(days=11), *both)
+        await reconcile(engine, "", RULES, made.now + timedelta(days=11))
         assert await standing(engine) == {Kind.UNSETTLED: ("open", 1_000, None)}  # S2, and S2 alone
 
 
