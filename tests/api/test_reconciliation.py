@@ -12,11 +12,12 @@ from typing import Any
 from sqlalchemy import select
 
 from csms.payouts.provider_transactions import read_account
-from csms.payouts.reconciliation import reconcile
+from csms.payouts.reconciliation import ReconcileAccount, reconcile
 from csms.web.api.access import Role, create_token
 from storage import schema
 from storage.engine import reading
 from tests.conformance.bench import Bench
+from tests.journeys.stage import PATIENCE_S
 from tests.month.filling import fill
 from tests.month.payments import BEGIN, MonthOwner, Paid, owners_of, payments
 from tests.month.sides import Told, Twin
@@ -44,7 +45,15 @@ async def upload(bench: Bench, account: str, rows: Sequence[str], *, status: int
 
 
 async def settled(bench: Bench, account_id: str) -> None:
-    """Wait until the run that an upload ordered is over, by making one more here."""
+    """Wait until the runs that uploads ordered are over, and make one more here: never two at once."""
+    o = schema.outbox.c
+    left = select(o.command_key).where(o.kind == ReconcileAccount.__name__, o.done_at.is_(None)).limit(1)
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            async with reading(bench.app.engine) as connection:
+                if (await connection.execute(left)).first() is None:
+                    break
+            await asyncio.sleep(0.02)
     await reconcile(bench.app.engine, account_id, RULES, datetime.now(UTC))
 
 
