@@ -163,10 +163,17 @@ def _row(session: _Paid, sums: Any) -> dict[str, Any]:
     }
 
 
-async def look_again(connection: AsyncConnection, *conditions: ColumnElement[bool]) -> None:
-    """Have the payments that meet ``conditions`` judged anew."""
+async def look_again(connection: AsyncConnection, *conditions: ColumnElement[bool], beside_a_run: bool = False) -> None:
+    """Have the payments that meet ``conditions`` judged anew.
+
+    ``beside_a_run``: one may be judging them just now. Those that wait are written too, so that this waits for it.
+    """
     b = t.booked_payments
-    await connection.execute(update(b).where(*conditions, not_(b.c.needs_look)).values(needs_look=True))
+    if not beside_a_run:
+        conditions = (*conditions, not_(b.c.needs_look))
+    # Locked in the order in which runs do it: neither waits for the other for ever.
+    mine = select(b.c.session_id).where(*conditions).order_by(b.c.session_id).with_for_update().correlate(None)
+    await connection.execute(update(b).where(b.c.session_id.in_(mine)).values(needs_look=True))
 
 
 def booked(row: Any) -> BookedPayment:

@@ -143,7 +143,8 @@ async def reconcile(engine: AsyncEngine, account_id: str, rules: Rules, now: dat
     A settlement that is uploaded meanwhile is judged by the run that follows it: nobody has looked for its payments.
     """
     owner_id = await _owner(engine, account_id)
-    horizon, files = await _horizon(engine, account_id), await _files_to_link(engine, account_id)
+    async with reading(engine) as connection:
+        horizon, files = await _horizon(connection, account_id), await _files_to_link(connection, account_id)
     counts = {"booked": await refresh(engine, now), "linked": await link(engine, account_id, rules, now)}
     counts["judged"], counts["found"] = await _judge(engine, account_id, horizon, rules, now)
     counts["found"] += await _judge_transactions(engine, account_id, owner_id, now)
@@ -171,13 +172,12 @@ async def _owner(engine: AsyncEngine, account_id: str) -> str:
     return str(found or PLATFORM)
 
 
-async def _horizon(engine: AsyncEngine, account_id: str) -> Horizon:
+async def _horizon(connection: AsyncConnection, account_id: str) -> Horizon:
     c, f = t.provider_cursors.c, t.settlement_files.c
     cursor = select(c.read_from, c.read_until).where(c.account_id == account_id)
     days = select(func.min(f.settled_from).label("first"), func.max(f.settled_until).label("last"))
-    async with reading(engine) as connection:
-        read = (await connection.execute(cursor)).first()
-        settled = (await connection.execute(days.where(f.account_id == account_id, f.state == BOOKED))).one()
+    read = (await connection.execute(cursor)).first()
+    settled = (await connection.execute(days.where(f.account_id == account_id, f.state == BOOKED))).one()
     return Horizon(
         provider_from=read.read_from if read else None,
         provider_until=read.read_until if read else None,
@@ -186,13 +186,12 @@ async def _horizon(engine: AsyncEngine, account_id: str) -> Horizon:
     )
 
 
-async def _files_to_link(engine: AsyncEngine, account_id: str) -> list[str]:
+async def _files_to_link(connection: AsyncConnection, account_id: str) -> list[str]:
     """Settlements that are in, with rows that are of no payment yet."""
     r, f = t.settlement_rows.c, t.settlement_files.c
     query = select(r.file_id).distinct().join(t.settlement_files, f.file_id == r.file_id).where(f.state == BOOKED)
     query = query.where(r.account_id == account_id, r.session_id.is_(None), r.kind.not_in(_OF_NO_PAYMENT))
-    async with reading(engine) as connection:
-        return list((await connection.execute(query)).scalars())
+    return list((await connection.execute(query)).scalars())
 
 
 # --- judging ----------------------------------------------------------------------------------------------------------
@@ -206,7 +205,8 @@ async def _judge(
     while True:
         query = select(t.booked_payments).where(b.account_id == account_id, b.needs_look, b.session_id > after)
         async with writing(engine) as connection:
-            rows = (await connection.execute(query.order_by(b.session_id).limit(AT_ONCE))).all()
+            chunk = query.order_by(b.session_id).limit(AT_ONCE).with_for_update()
+            rows = (await connection.execute(chunk)).all()
             if not rows:
                 return judged, new
             after = rows[-1].session_id
@@ -232,8 +232,9 @@ async def _judge_chunk(
             final.append(row.session_id)
     await _book_fees(connection, rows, settled, rules, now)
     new = await keep(connection, subjects, now)
-    done = update(t.booked_payments).where(t.booked_payments.c.session_id.in_(final))
-    await connection.execute(done.values(needs_look=False))
+    if await _horizon(connection, rows[0].account_id) == horizon:  # else more was told meanwhile: the next run looks
+        done = update(t.booked_payments).where(t.booked_payments.c.session_id.in_(final))
+        await connection.execute(done.values(needs_look=False))
     return new
 
 

@@ -110,7 +110,8 @@ async def _book(connection: AsyncConnection, upload: Upload, file: SettlementFil
         b = t.booked_payments.c
         first = datetime.combine(file.settled_from, time(), tzinfo=UTC) - BEFORE
         last = datetime.combine(file.settled_until, time(), tzinfo=UTC) + timedelta(days=1)
-        await look_again(connection, b.account_id == upload.account_id, b.captured_at >= first, b.captured_at < last)
+        captured = (b.captured_at >= first, b.captured_at < last)
+        await look_again(connection, b.account_id == upload.account_id, *captured, beside_a_run=True)
 
 
 async def _sums(connection: AsyncConnection, file_id: str) -> dict[str, tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import itertools
 from collections import Counter as Counted
@@ -12,8 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing.ledger import Account
 from billing.reconciliation import Kind, ProviderTransaction, Rules
@@ -370,8 +371,28 @@ async def test_a_settlement_that_comes_during_a_run_raises_no_alarm(
         await run(engine, made.now + timedelta(days=11), *both)
         assert await standing(engine) == {}
         monkeypatch.undo()
-        await run(engine, made.now + timedelta(days=11), *both)
+        await reconcile(engine, "", RULES, made.now + timedelta(days=11))
         assert await standing(engine) == {Kind.UNSETTLED: ("open", 1_000, None)}  # S2, and S2 alone
+
+
+async def test_a_payment_that_is_being_ticked_off_when_its_settlement_comes_is_looked_at_again(
+    engine: AsyncEngine,
+) -> None:
+    b = t.booked_payments
+    async with shop(engine) as made:
+        await refresh(engine, made.now)
+        async with writing(engine) as judging:
+            await judging.execute(select(b).with_for_update())
+            coming = asyncio.create_task(settle(engine, made.now, f"PAY-S1;10,00;;EUR;{made.now.date()};sale"))
+            await judging.execute(update(b).values(needs_look=False))
+            while judging.dialect.name == "postgresql" and not await _somebody_waits(judging):
+                await asyncio.sleep(0.01)
+        assert await coming
+        assert [row.needs_look for row in await made.rows(select(b))] == [True]
+
+
+async def _somebody_waits(connection: AsyncConnection) -> bool:
+    return bool((await connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted"))).scalar())
 
 
 # --- notices ----------------------------------------------------------------------------------------------------------
