@@ -11,7 +11,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cache
 from importlib import resources
+from typing import Any
 from xml.etree import ElementTree as ET
 
 from sepaxml import SepaTransfer
@@ -131,11 +133,19 @@ def _finished(
     return document
 
 
+@cache
+def _schema(message: str) -> Any:
+    """The message's own schema; reading it takes seconds, and it does not change."""
+    import xmlschema
+
+    return xmlschema.XMLSchema(str(resources.files("sepaxml") / "schemas" / f"{message}.xsd"))
+
+
 def validate(content: bytes, message: str) -> None:
     """Check a file against the schema of its message. Raises `PaymentFileError` with the first thing that is wrong."""
     import xmlschema  # it changes ElementTree while it is imported: not before it is needed
 
-    schema = xmlschema.XMLSchema(str(resources.files("sepaxml") / "schemas" / f"{message}.xsd"))
+    schema = _schema(message)
     try:
         schema.validate(content.decode())
     except xmlschema.XMLSchemaValidationError as error:

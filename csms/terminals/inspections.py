@@ -333,7 +333,7 @@ async def contribute(connection: AsyncConnection, span: Span) -> Sequence[Entry]
     """Duties that are open, and the weeks to come of what is live. All-day: the last day on which it is in time."""
     d = t.inspection_duties.c
     rows = (await connection.execute(select(t.inspection_duties).where(d.owner_id == span.owner_id, _open()))).all()
-    found = []
+    found, owed = [], {row.duty_key for row in rows}
     for row in rows:
         due_on = local_day(row.due_at, span.zone)
         if row.occasion == Occasion.WEEKLY.value:
@@ -345,9 +345,9 @@ async def contribute(connection: AsyncConnection, span: Span) -> Sequence[Entry]
     for serial in (await connection.execute(live.order_by(c.serial))).scalars():
         for week in range(1, WEEKS_SHOWN + 1):
             begins = monday + WEEK * week
-            found.append(
-                _entry(f"weekly:{serial}:{begins.isoformat()}", serial, Occasion.WEEKLY.value, begins + WEEK - DAY)
-            )
+            key = f"weekly:{serial}:{begins.isoformat()}"
+            if key not in owed:  # an entry stands in a calendar once
+                found.append(_entry(key, serial, Occasion.WEEKLY.value, begins + WEEK - DAY))
     return found
 
 

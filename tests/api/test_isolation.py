@@ -356,6 +356,6 @@ async def rows_of(world: World, side: Side) -> dict[str, list[Any]]:
 #: Tables that change by themselves, or hold what others said.
 _COMES_AND_GOES = {
     *("api_tokens", "audit", "outbox"),
-    *("frames", "connections", "station_calls", "configuration_checks", "configuration_state", "variables"),
+    *("journal", "frames", "connections", "station_calls", "configuration_checks", "configuration_state", "variables"),
     *("stock_finds", "stock_findings", "terminal_import_rows"),
 }

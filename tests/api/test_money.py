@@ -158,7 +158,7 @@ async def test_an_owners_user_reads_that_owners_statements_and_touches_nothing(o
     await close(office)
     ours = (await office.api("GET", "/statements?owner_id=own_a"))["items"][-1]["statement_id"]
     theirs = (await office.api("GET", "/statements?owner_id=own_b"))["items"][-1]["statement_id"]
-    _, office.token = await create_token(office.app.engine, "Eier", Role.ADMIN, datetime.now(UTC), owner_id="own_a")
+    _, office.token = await create_token(office.app.engine, "Eier", Role.OPERATOR, datetime.now(UTC), owner_id="own_a")
     listed = (await office.api("GET", "/statements"))["items"]
     assert {x["owner_id"] for x in listed} == {"own_a"}
     assert (await office.api("GET", "/statements?owner_id=own_b"))["items"] == []

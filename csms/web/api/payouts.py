@@ -20,7 +20,7 @@ from csms.web.api.access import Role
 from csms.web.api.operation import PREFIX, ApiCall, Body, Reply, Resource, Shown
 from csms.web.api.paging import Page, PageQuery, fetch_page
 from csms.web.api.problem import Problem
-from csms.web.uploads import Interrupted, read_chunks
+from csms.web.api.sent_file import sent_content
 from storage import payout_schema as t
 from storage.engine import reading, writing
 
@@ -286,18 +286,9 @@ async def import_return_file(call: ApiCall) -> ReportShown:
     Payments are matched by EndToEndId. What came back goes into the owner's next statement. The same file twice changes
     nothing.
     """
-    too_large = Problem(413, f"A return file may have {MAX_BYTES} bytes.")
-    if (call.request.content_length or 0) > MAX_BYTES:
-        raise too_large
-    content = bytearray()
+    _, content = await sent_content(call, MAX_BYTES, f"A return file may have {MAX_BYTES} bytes.")
     try:
-        async for chunk in read_chunks(call.request):
-            content += chunk
-            if len(content) > MAX_BYTES:
-                raise too_large
-        report = await returns.import_return_file(call.api.engine, bytes(content), by=call.caller.actor, now=call.now)
-    except Interrupted as interrupted:
-        raise Problem(400, f"{interrupted} Send it again.") from None
+        report = await returns.import_return_file(call.api.engine, content, by=call.caller.actor, now=call.now)
     except ReturnFileError as refused:
         raise Problem(400, str(refused)) from None
     return _report(report)

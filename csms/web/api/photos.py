@@ -19,7 +19,7 @@ from csms.web.api.access import Role
 from csms.web.api.care import care_id
 from csms.web.api.operation import PREFIX, ApiCall, Reply, Resource, Shown, owned_by
 from csms.web.api.problem import Problem
-from csms.web.uploads import Interrupted, read_chunks
+from csms.web.api.sent_file import sent_content
 from storage import care_schema as t
 from storage.engine import reading, writing
 
@@ -124,7 +124,9 @@ async def _add(call: ApiCall, about: str, owner: Any) -> Reply:
         if owner_id is None:
             raise Problem(404, "There is none of this id.")
         await _require_room(connection, about)
-    content = await _content(call)
+    most = call.api.photo_bytes
+    too_large = f"The photo is larger than the {most} bytes of care.photo_bytes."
+    _, content = await sent_content(call, most, too_large)
     try:
         photo = await asyncio.to_thread(cleaned, content)
     except NoPhotoError as error:
@@ -159,23 +161,6 @@ async def _require_room(connection: AsyncConnection, about: str) -> None:
     query = select(func.count()).select_from(t.care_photos).where(t.care_photos.c.about == about)
     if (await connection.execute(query)).scalar_one() >= MOST:
         raise Problem(409, f"There are {MOST} photos already; that is enough.")
-
-
-async def _content(call: ApiCall) -> bytes:
-    """The whole body, never more than is taken. Raises `Problem` 413, 400."""
-    most = call.api.photo_bytes
-    too_large = Problem(413, f"The photo is larger than the {most} bytes of care.photo_bytes.")
-    if (call.request.content_length or 0) > most:
-        raise too_large
-    content = bytearray()
-    try:
-        async for chunk in read_chunks(call.request):
-            content += chunk
-            if len(content) > most:
-                raise too_large
-    except Interrupted as interrupted:
-        raise Problem(400, f"{interrupted} Send it again.") from None
-    return bytes(content)
 
 
 async def _whole(content: bytes) -> AsyncIterator[bytes]:

@@ -26,7 +26,8 @@ async def sent_sheet(
     call: ApiCall, needed: Sequence[str], optional: Sequence[str] = (), *, most_rows: int
 ) -> SentSheet:
     """Read the CSV or XLSX file of a call. Raises `Problem` 400, 413, 422."""
-    name, content = await _sent(call, MOST_BYTES)
+    too_large = f"The file is larger than {MOST_BYTES // 1024 // 1024} MB: split it."
+    name, content = await sent_content(call, MOST_BYTES, too_large)
     try:
         rows = await asyncio.to_thread(read_sheet, content, needed, optional, most_rows=most_rows)
     except SheetError as error:
@@ -34,16 +35,21 @@ async def sent_sheet(
     return SentSheet(plain_name(name, "list"), hashlib.sha256(content).hexdigest(), rows)
 
 
-async def _sent(call: ApiCall, most_bytes: int) -> tuple[str, bytes]:
-    """(name, content). Raises `Problem`."""
-    pieces, size = list[bytes](), 0
+async def sent_content(call: ApiCall, most_bytes: int, too_large: str) -> tuple[str, bytes]:
+    """(name, content) of the file of a call, never more than ``most_bytes``; "" where it has no name.
+
+    ``too_large``: what is said of more. Raises `Problem` 413, 400.
+    """
+    is_form = call.request.content_type.startswith("multipart/")  # longer than the file in it
+    if not is_form and (call.request.content_length or 0) > most_bytes:
+        raise Problem(413, too_large)
+    content = bytearray()
     try:
         name, chunks = await sent_body(call.request)
         async for chunk in chunks:
-            size += len(chunk)
-            if size > most_bytes:
-                raise Problem(413, f"The file is larger than {most_bytes // 1024 // 1024} MB: split it.")
-            pieces.append(chunk)
+            content += chunk
+            if len(content) > most_bytes:
+                raise Problem(413, too_large)
     except Interrupted as interrupted:
         raise Problem(400, f"{interrupted} Send it again.") from None
-    return name, b"".join(pieces)
+    return name, bytes(content)

@@ -25,7 +25,7 @@ from csms.web.api.operation import ApiCall, Body, Resource, Shown, owned_by
 from csms.web.api.paging import Page, PageQuery, fetch_page
 from csms.web.api.problem import Problem
 from csms.web.api.reconciliation import account_id_of, account_name, acquirer_visible, require_account
-from csms.web.uploads import Interrupted, read_chunks
+from csms.web.api.sent_file import sent_content
 from sessions.rows import upsert
 from storage import reconciliation_schema as t
 from storage.engine import reading, writing
@@ -205,7 +205,11 @@ async def upload_settlement(call: ApiCall) -> SettlementDetails:
     their reason; the others are in. The account is reconciled at once.
     """
     account_id, owner_id, merchant_id = await _require_holder(call)
-    raw = await _content(call)
+    most = call.api.reconciliation.max_bytes
+    too_large = f"The file is larger than the {most} bytes of reconciliation.max_bytes: split it."
+    _, raw = await sent_content(call, most, too_large)
+    if not raw:
+        raise Problem(400, "There is no file in the request: send its content as the body.")
     async with reading(call.api.engine) as connection:
         columns = (await _columns(connection, account_id)).columns()
     is_xml = raw.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
@@ -230,21 +234,6 @@ def _read(raw: bytes, is_xml: bool, columns: Columns, account_id: str, merchant_
     if is_xml:
         return read_camt(raw, account_id, merchant_id)
     return read_csv(raw, columns, account_id, merchant_id)
-
-
-async def _content(call: ApiCall) -> bytes:
-    most = call.api.reconciliation.max_bytes
-    raw = bytearray()
-    try:
-        async for chunk in read_chunks(call.request):
-            raw += chunk
-            if len(raw) > most:
-                raise Problem(413, f"The file is larger than the {most} bytes of reconciliation.max_bytes: split it.")
-    except Interrupted as interrupted:
-        raise Problem(400, f"{interrupted} Send it again.") from None
-    if not raw:
-        raise Problem(400, "There is no file in the request: send its content as the body.")
-    return bytes(raw)
 
 
 @resource.get("/reconciliation/settlements", Page[SettlementShown], query=SettlementFilter, owners=True)
