@@ -159,6 +159,7 @@ async def test_a_station_that_was_away_is_checked_when_it_is_time_again(database
         async with serving(running, version) as back:
             name = next(iter(KEYS[version]))
             back.values = values | {name: "333"}
+            await running.eventually(lambda: running.api("GET", "/stations/CS1"), lambda shown: shown["connected"])
             await clock.advance(DAY_S + 1)
             await checked(running, count, lambda by: by[INTERVAL]["drifts"] == 1)
             assert back.values[name] == "60"
