@@ -117,7 +117,8 @@ async def test_a_year_of_licences(database_url: str, tmp_path: Path) -> None:
         assert set(told) == leap | later | {(RENEWED, "90"), (GONE, "90")}
         o = s.outbox.c
         async with reading(app.engine) as connection:
-            sent = (await connection.execute(select(o.command_key).where(o.kind == "SendReminder"))).scalars().all()
+            ours = (o.kind == "SendReminder", o.command_key.startswith("reminder:licence:"))
+            sent = (await connection.execute(select(o.command_key).where(*ours))).scalars().all()
             rounds = (
                 (await connection.execute(select(o.command_key).where(o.kind == "MakeRound", o.done_at.is_not(None))))
                 .scalars()
