@@ -23,6 +23,7 @@ from billing.statement import EntryKind, fees_key, statement_to_json
 from billing.statement_period import period_end, period_start
 from billing.terms import terms_from_json
 from csms.payouts.drafts import Draft, currencies_to_state, draft
+from csms.terminals.calendar import Entry, Span
 from csms.terminals.rounds import Round
 from sessions.books import Posting, post
 from sessions.codec import register
@@ -81,6 +82,30 @@ async def close_due(r: Round) -> None:
 
 
 ROUND = (close_due,)
+
+
+async def contribute(connection: AsyncConnection, span: Span) -> list[Entry]:
+    """When the owner's next statement is due (`csms.terminals.calendar`); terms that cannot be read tell nothing."""
+    query = select(o.owners).where(o.owners.c.owner_id == span.owner_id, o.owners.c.owner_id != PLATFORM)
+    owner = (await connection.execute(query)).first()
+    if owner is None:
+        return []
+    known = await _closed_until(connection, span.owner_id)
+    try:
+        start, end = next_period(owner, known.get(span.owner_id))
+    except (ValueError, KeyError):
+        return []
+    return [
+        Entry(
+            uid=f"statement:{span.owner_id}:{start.astimezone(span.zone):%Y%m%d}",
+            starts=end.astimezone(span.zone).date(),
+            summary="Statement due",
+            description=f"What was sold from {start.astimezone(span.zone):%Y-%m-%d} on is stated, and paid out after.",
+        )
+    ]
+
+
+CALENDAR = (contribute,)
 
 
 def next_period(owner: Any, closed_until: datetime | None) -> tuple[datetime, datetime]:

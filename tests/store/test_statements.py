@@ -24,7 +24,8 @@ from billing.terms import Period, Terms, terms_to_json
 from billing.way import Way
 from csms.nouns import keepers
 from csms.payouts import statements
-from csms.payouts.statements import CloseStatements, close_next
+from csms.payouts.statements import CloseStatements, close_next, contribute
+from csms.terminals.calendar import Span
 from csms.terminals.rounds import MakeRound, RoundDoer, RoundTimes
 from sessions.books import Posting
 from sessions.clock import ManualClock
@@ -278,6 +279,19 @@ async def test_changed_terms_leave_no_gap_between_periods(engine: AsyncEngine) -
         "Mon 09 Mar 00:00",
         "Mon 16 Mar 00:00",
     ]
+
+
+async def test_the_next_statement_stands_in_the_owners_calendar(engine: AsyncEngine) -> None:
+    await owner_with_sales(engine, Terms(period=Period.MONTH))
+
+    async def due() -> list[tuple[str, date]]:
+        async with reading(engine) as connection:
+            span = Span(owner_id="own_a", zone=OSLO, now=moment(2026, 2, 5))
+            return [(entry.uid, date(*entry.starts.timetuple()[:3])) for entry in await contribute(connection, span)]
+
+    assert await due() == [("statement:own_a:20260101", date(2026, 2, 1))]
+    await close_all(engine, "own_a", moment(2026, 3, 1))
+    assert await due() == [("statement:own_a:20260301", date(2026, 4, 1))]
 
 
 async def test_killed_in_the_middle_of_closing_it_is_closed_once(
