@@ -24,7 +24,7 @@ from tests.journeys.station_21 import Station21, station_21
 #: A plan of a year that begins now ends with 15 March 2027 in Oslo.
 BOUGHT = datetime(2026, 3, 15, 12, 0, tzinfo=UTC)
 ENDS = datetime(2027, 3, 15, 23, 0, tzinfo=UTC)
-WORDS = "Ute av drift"
+WORDS = "Uten lisens"
 
 
 @asynccontextmanager
@@ -52,7 +52,7 @@ async def licensed(database_url: str, *skus: str) -> AsyncIterator[tuple[Stage, 
 
 
 async def refused(on: Stage, payments: int) -> None:
-    """A tap brings nothing: the reader says that it is out of service, and no amount is reserved."""
+    """A tap brings nothing: the reader says that it has no licence, and no amount is reserved."""
     give_up = time.monotonic() + PATIENCE_S
     terminal = on.cloud.terminal("T1")
     while WORDS not in f"{terminal.message} {terminal.idle_text}":
