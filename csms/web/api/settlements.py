@@ -237,7 +237,7 @@ def _read(raw: bytes, is_xml: bool, columns: Columns, account_id: str, merchant_
 
 
 @resource.get("/reconciliation/settlements", Page[SettlementShown], query=SettlementFilter, owners=True)
-async def list_settlements(call: ApiCall) -> Page[SettlementShown]:
+async def list_settlement_files(call: ApiCall) -> Page[SettlementShown]:
     """List settlement files, the newest first: the caller's own."""
     asked: SettlementFilter = call.query
     query = select(t.settlement_files).where(_FILE.owner_id == (call.owner_id or PLATFORM))
