@@ -250,12 +250,14 @@ async def test_reboot_mid_charge(sqlite: str, version: str) -> None:
 
 
 async def test_the_charge_stops_before_the_hold_is_passed(sqlite: str) -> None:
-    tariffs = [{"tariff_id": "T", "hold": "20", "per_kwh": "10", "vat_percent": "25"}]
-    async with playing(sqlite, "1.6", tariffs=tariffs, sessions={"offline_limit": False}) as (on, station):
+    tariffs = [{"tariff_id": "T", "hold": "12", "per_kwh": "10", "vat_percent": "25"}]
+    async with playing(sqlite, "1.6", tariffs=tariffs, sessions={"offline_limit": False}, speed=40.0) as on_stage:
+        # The stop goes out a sample before the limit: at full speed a busy machine would be late by more than that.
+        on, station = on_stage
         await charge(on, station, wh=100)
         session = await on.session(lambda s: s.receipt_due)
         assert session.stop_by == "limit"
-        assert 1000 < session.captured_minor <= 2000
+        assert 500 < session.captured_minor <= 1200
         assert session.captured_minor == int(station.evse(1).delivered_wh)
         assert session.written_off_minor == 0
 
