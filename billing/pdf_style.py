@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 from unicodedata import normalize
 from xml.sax.saxutils import escape
@@ -13,7 +14,7 @@ from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
-from reportlab.platypus import Paragraph, TableStyle
+from reportlab.platypus import Paragraph, SimpleDocTemplate, TableStyle
 
 # Bitstream Vera comes with reportlab: it is embedded, so the page looks the same everywhere.
 REGULAR, BOLD = "Vera", "VeraBd"
@@ -37,6 +38,22 @@ def style(name: str, size: float, **changes: Any) -> ParagraphStyle:
     """A paragraph style; ``size`` in points."""
     defaults: dict[str, Any] = {"fontName": REGULAR, "fontSize": size, "leading": size * 1.35, "textColor": INK}
     return ParagraphStyle(name, **defaults | changes)
+
+
+def pages(target: BytesIO, *, title: str, author: str, language: str, bottom: float) -> SimpleDocTemplate:
+    """Pages of A4, the same bytes each time they are built. ``bottom``: the lower margin, in points."""
+    return SimpleDocTemplate(
+        target,
+        pagesize=A4,
+        leftMargin=MARGIN - 6,  # a frame pads its content by 6 points
+        rightMargin=MARGIN - 6,
+        topMargin=MARGIN - 6,
+        bottomMargin=bottom,
+        title=title,
+        author=author,
+        lang=language,
+        invariant=1,
+    )
 
 
 BODY = style("body", 8.5)

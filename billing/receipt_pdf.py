@@ -8,9 +8,8 @@ from io import BytesIO
 import segno
 from reportlab.graphics.shapes import Drawing, Rect
 from reportlab.lib.enums import TA_RIGHT
-from reportlab.lib.pagesizes import A4
 from reportlab.lib.units import mm
-from reportlab.platypus import Flowable, KeepInFrame, SimpleDocTemplate, Spacer, Table, TableStyle
+from reportlab.platypus import Flowable, KeepInFrame, Spacer, Table, TableStyle
 
 from billing.pdf_style import (
     AMOUNT,
@@ -29,6 +28,7 @@ from billing.pdf_style import (
     TOTAL_AMOUNT,
     WIDTH,
     fonts,
+    pages,
     paragraph,
     style,
 )
@@ -115,17 +115,12 @@ def render_pdf(document: SalesDocument, language: str) -> bytes:
     fonts()
     view = receipt_view(document, language)
     target = BytesIO()
-    pages = SimpleDocTemplate(
+    document_pages = pages(
         target,
-        pagesize=A4,
-        leftMargin=MARGIN - 6,  # a frame pads its content by 6 points
-        rightMargin=MARGIN - 6,
-        topMargin=MARGIN - 6,
-        bottomMargin=MARGIN - 6,
         title=f"{view.title} {document.number or ''}".strip(),
         author=view.seller,
-        lang=view.language,
-        invariant=1,
+        language=view.language,
+        bottom=MARGIN - 6,
     )
-    pages.build([KeepInFrame(WIDTH, HEIGHT, _story(view, language), mode="shrink")])
+    document_pages.build([KeepInFrame(WIDTH, HEIGHT, _story(view, language), mode="shrink")])
     return target.getvalue()

@@ -8,7 +8,7 @@ from typing import Any
 from reportlab.lib.enums import TA_RIGHT
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.units import mm
-from reportlab.platypus import Flowable, KeepTogether, SimpleDocTemplate, Spacer, Table, TableStyle
+from reportlab.platypus import Flowable, KeepTogether, Spacer, Table, TableStyle
 
 from billing.pdf_style import (
     ACCENT,
@@ -26,6 +26,7 @@ from billing.pdf_style import (
     TOTAL_AMOUNT,
     WIDTH,
     fonts,
+    pages,
     paragraph,
     printable,
     style,
@@ -51,17 +52,12 @@ def render_statement_pdf(statement: Statement, language: str) -> bytes:
     fonts()
     view = statement_view(statement, language)
     target = BytesIO()
-    pages = SimpleDocTemplate(
+    document_pages = pages(
         target,
-        pagesize=A4,
-        leftMargin=MARGIN - 6,  # a frame pads its content by 6 points
-        rightMargin=MARGIN - 6,
-        topMargin=MARGIN - 6,
-        bottomMargin=MARGIN,
         title=f"{view.title} {statement.statement_id}".strip(),
         author=statement.platform.name,
-        lang=view.language,
-        invariant=1,
+        language=view.language,
+        bottom=MARGIN,
     )
 
     def number(canvas: Any, document: Any) -> None:
@@ -70,7 +66,7 @@ def render_statement_pdf(statement: Statement, language: str) -> bytes:
         canvas.drawRightString(A4[0] - MARGIN, 10 * mm, f"{statement.statement_id}  {document.page}".strip())
         canvas.drawString(MARGIN, 10 * mm, printable(statement.platform.name))
 
-    pages.build(_story(view), onFirstPage=number, onLaterPages=number)
+    document_pages.build(_story(view), onFirstPage=number, onLaterPages=number)
     return target.getvalue()
 
 
