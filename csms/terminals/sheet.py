@@ -1,7 +1,8 @@
 """Tables that people send and are given: CSV and XLSX read, CSV written. What is sent is hostile until it is read.
 
 CSV: UTF-8 or UTF-16 (with its mark), separated by commas, semicolons or tabs. XLSX: the first worksheet. The first row
-with anything in it names the columns; case, spaces, underscores and dashes in names do not matter.
+with anything in it names the columns; case, spaces, underscores and dashes in names do not matter. Columns nobody asked
+for are passed over, unless their name looks like a misspelt one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from difflib import get_close_matches
 from typing import Any
 
 from openpyxl import load_workbook
@@ -30,6 +32,8 @@ _MOST_IN_A_CELL = 400
 _ZIP = b"PK\x03\x04"
 #: A spreadsheet's numbers have 15 digits; what is longer was rounded when it was typed.
 _EXACT = 10**15
+#: How alike two names are (`difflib`'s ratio) for one to be taken for the other, misspelt.
+_ALIKE = 0.8
 
 
 class SheetError(Exception):
@@ -69,6 +73,7 @@ def read_sheet(
     missing = [name for name in needed if name not in names]
     if missing:
         raise SheetError(f"The first row names no column {', '.join(missing)}; it is to name {', '.join(needed)}.")
+    _refuse_misspelt(named, names, optional)
     read: list[SheetRow] = []
     for line, cells in filled:
         if len(read) == most_rows:
@@ -90,6 +95,19 @@ def _columns(headings: list[str], known: Sequence[str]) -> list[str]:
     if twice:
         raise SheetError(f"The first row names {', '.join(twice)} twice.")
     return names
+
+
+def _refuse_misspelt(headings: list[str], names: list[str], optional: Sequence[str]) -> None:
+    """Passed over, a misspelt optional column would lose what the sender believes was taken."""
+    absent = {_folded(name): name for name in optional if name not in names}
+    for heading, name in zip(headings, names, strict=True):
+        like = get_close_matches(_folded(heading), absent, 1, _ALIKE) if name.startswith(" ") else []
+        if like:
+            meant = absent[like[0]]
+            raise SheetError(
+                f"The first row names a column {heading[:40]!r}, which is not known. If {meant} is meant, name it so; "
+                f"if not, remove the column."
+            )
 
 
 def _folded(name: str) -> str:
