@@ -67,6 +67,7 @@ async def gather(connection: AsyncConnection, case: Any, platform: Platform, now
     return Known(
         now=now,
         serial=case.serial,
+        station_serial=terminal.station_serial,
         currency=terminal.currency,
         owner_id=terminal.owner_id,
         owner_currency=currency or terminal.currency,
@@ -94,6 +95,7 @@ async def _places(connection: AsyncConnection, serial: str) -> tuple[Place, ...]
             s.stations.c.admission,
             s.stations.c.connected,
             s.stations.c.boot_status,
+            s.stations.c.serial_number,
             s.stations.c.owner_id,
             s.tariffs.c.body,
             s.tariffs.c.owner_id.label("tariff_owner"),
@@ -111,6 +113,7 @@ async def _places(connection: AsyncConnection, serial: str) -> tuple[Place, ...]
             admission=Admission(row.admission) if row.admission else None,
             connected=bool(row.connected),
             booted=row.boot_status == "Accepted",
+            station_reports=row.serial_number or "",
             owner_id=row.owner_id or "",
             tariff_id=row.tariff_id,
             price=_price(row) if row.body else None,

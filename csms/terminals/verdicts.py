@@ -41,13 +41,17 @@ class Price:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """An EVSE that the terminal serves. ``admission`` None: no such station has ever been heard of."""
+    """An EVSE that the terminal serves. ``admission`` None: no such station has ever been heard of.
+
+    ``station_reports``: the serial number that the station gave at its boot; "" where it gives none.
+    """
 
     station_id: str
     evse_id: int
     admission: Admission | None
     connected: bool
     booted: bool
+    station_reports: str
     owner_id: str
     tariff_id: str | None
     price: Price | None
@@ -62,11 +66,13 @@ class Place:
 class Known:
     """What is known of a case's terminal at ``now``. ``account_id``: the case's processor, ``account_now``: today's.
 
+    ``station_serial``: of the station it is to serve, as somebody entered it; "" for the operator's own.
     ``untransferred``, ``unmet``: what stands in the way there. ``answers``, ``reached``: None where it was not asked.
     """
 
     now: datetime
     serial: str
+    station_serial: str
     currency: str
     owner_id: str
     owner_currency: str
@@ -174,7 +180,24 @@ def judge_station(known: Known) -> Verdict:
             return _failed(step, f"{name} is not connected.", "Switch it on and check its network; then check again.")
         if not place.booted:
             return _failed(step, f"{name} is connected, but has not been accepted at its boot yet.", "Restart it.")
+    if known.station_serial and not any(_is_for(known.station_serial, place) for place in known.places):
+        reported = ", ".join(dict.fromkeys(f"{place.station_reports} ({place.station_id})" for place in known.places))
+        return _failed(
+            step,
+            f"The terminal is for the station with the serial number {known.station_serial}, but it serves {reported}.",
+            "Correct the station's serial number in the inventory, or say which EVSEs the terminal serves.",
+        )
     return _passed(step.code, "Connected: " + ", ".join(dict.fromkeys(p.station_id for p in known.places)) + ".")
+
+
+def _is_for(station_serial: str, place: Place) -> bool:
+    """Whether it is the station's serial number; the identity may be it, and a station that reports none is believed."""
+    named = {_folded(place.station_id), _folded(place.station_reports)}
+    return not place.station_reports or _folded(station_serial) in named
+
+
+def _folded(serial: str) -> str:
+    return "".join(filter(str.isalnum, serial)).casefold()
 
 
 def judge_prices(known: Known) -> Verdict:

@@ -41,6 +41,7 @@ def known() -> Known:
         admission=Admission.ACCEPTED,
         connected=True,
         booted=True,
+        station_reports="SN 1",
         owner_id="own_1",
         tariff_id="T",
         price=Price(tariff_id="T", currency="NOK", owner_id="platform"),
@@ -48,6 +49,7 @@ def known() -> Known:
     return Known(
         now=NOW,
         serial="N1",
+        station_serial="sn-1",
         currency="NOK",
         owner_id="own_1",
         owner_currency="NOK",
@@ -165,6 +167,7 @@ def _placed(**values: Any) -> dict[str, object]:
         ("station", _placed(connected=False), "not connected"),
         ("station", _placed(booted=False), "Restart it"),
         ("station", _placed(owner_id="own_2"), "not this owner's"),
+        ("station", _placed(station_reports="SN-2"), "number sn-1, but it serves SN-2 (CP). Correct"),
         ("prices", {"places": ()}, "serves no EVSE"),
         ("prices", {"owner_currency": "EUR"}, "the owner's EUR"),
         ("prices", _placed(tariff_id=None, price=None), "has no tariff"),
@@ -184,6 +187,19 @@ def test_what_is_wrong_is_said(code: str, values: dict[str, object], says: str) 
     assert (verdict.code, verdict.state) == (code, StepState.FAILED)
     assert says in verdict.text
     assert verdict.text.endswith(".")
+
+
+def test_one_of_the_stations_is_the_one_it_was_bought_for() -> None:
+    two = replace(known().places[0], station_id="CP2", station_reports="SN-2")
+    for places in (
+        (two, *known().places),
+        (replace(two, station_reports=""),),  # it reports none
+        (replace(two, station_id="SN1"),),  # its identity is its serial number
+    ):
+        assert JUDGES["station"](replace(known(), places=places)).state is StepState.PASSED
+    assert JUDGES["station"](replace(known(), places=(two,))).state is StepState.FAILED
+    settings_file = replace(known(), places=(two,), station_serial="")
+    assert JUDGES["station"](settings_file).state is StepState.PASSED
 
 
 def test_what_was_not_asked_is_open() -> None:
