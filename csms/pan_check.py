@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import JSON, Column, MetaData, String, Table, cast, exists, literal, select, union_all
+from sqlalchemy import JSON, Column, MetaData, String, Table, cast, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing.pan import contains_pan, redact_pans
@@ -51,11 +51,13 @@ async def scan_database(engine: AsyncEngine, tables: Iterable[Table]) -> AsyncIt
 
 async def _not_empty(connection: AsyncConnection, tables: Iterable[Table]) -> list[Table]:
     """One question for all tables: most of a young database is empty."""
-    by_name = {table.name: table for table in tables if _texts(table)}
-    if not by_name:
+    asked = [table for table in tables if _texts(table)]
+    if not asked:
         return []
-    asked = [select(literal(name)).where(exists(select(1).select_from(table))) for name, table in by_name.items()]
-    return [by_name[name] for name in (await connection.execute(union_all(*asked))).scalars()]
+    named = connection.dialect.identifier_preparer.format_table
+    questions = (f"SELECT {n} WHERE EXISTS (SELECT 1 FROM {named(table)})" for n, table in enumerate(asked))  # noqa: S608
+    filled = await connection.execute(text(" UNION ALL ".join(questions)))
+    return [asked[n] for n in filled.scalars()]
 
 
 def _texts(table: Table) -> list[Column[Any]]:
@@ -68,9 +70,9 @@ async def _scan_table(connection: AsyncConnection, table: Table) -> AsyncIterato
     query = select(*columns, *(cast(key, String).label(f"k{n}") for n, key in enumerate(keys)))
     rows = await connection.stream(query.execution_options(yield_per=ROWS_AT_ONCE))
     async for row in rows:
-        for column, text in zip(texts, row, strict=False):
-            if text is not None and contains_pan(text):
-                key = "/".join(redact_pans(str(value)) for value in row[len(texts) :])
+        for column, value in zip(texts, row, strict=False):
+            if value is not None and contains_pan(value):
+                key = "/".join(redact_pans(str(part)) for part in row[len(texts) :])
                 yield Hit(f"{table.name}.{column.name}", key or "(no key)")
 
 

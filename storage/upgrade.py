@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ def _config(connection: Connection) -> Config:
     return config
 
 
+@cache
 def _newest() -> str:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
@@ -40,7 +42,8 @@ async def upgrade(engine: AsyncEngine) -> tuple[str | None, str]:
 
     def run(connection: Connection) -> tuple[str | None, str]:
         before = MigrationContext.configure(connection).get_current_revision()
-        command.upgrade(_config(connection), "head")
+        if before != _newest():
+            command.upgrade(_config(connection), "head")
         return before, _newest()
 
     async with writing(engine) as connection:

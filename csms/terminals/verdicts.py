@@ -191,7 +191,7 @@ def judge_station(known: Known) -> Verdict:
 
 
 def _is_for(station_serial: str, place: Place) -> bool:
-    """Whether it is the station's serial number; the identity may be it, and a station that reports none is believed."""
+    """Whether it is the station's serial number, or its identity; a station that reports none is believed."""
     named = {_folded(place.station_id), _folded(place.station_reports)}
     return not place.station_reports or _folded(station_serial) in named
 
