@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import orjson
+import pytest
 import pytest_asyncio
 from pydantic import BaseModel
 from pypdf import PdfReader
@@ -29,6 +30,9 @@ from tests.api import two_owners
 from tests.api.naming import FINDS, KEPT_AS_IT_IS, NAMING, TAKEN, Naming
 from tests.api.sides import Side, World
 from tests.api.two_owners import CALLED, COMMON, QUERIES, WITHIN
+from tests.databases import KINDS, Databases
+
+in_the_world = pytest.mark.asyncio(loop_scope="module")
 
 #: A field that may name what somebody owns.
 _NAMES = re.compile(
@@ -54,10 +58,10 @@ _NOT_OF_ITS_OWN = {"/licences", "/licence-orders", "/statements", "/processors",
 _THE_HOLDERS = {"/reconciliation/settlements", "/reconciliation/discrepancies"}
 
 
-@pytest_asyncio.fixture(name="world")
-async def running_world(database_url: str) -> AsyncIterator[World]:
-    """Two owners and the platform."""
-    async with two_owners.two_owners(database_url) as made:
+@pytest_asyncio.fixture(name="world", scope="module", loop_scope="module", params=KINDS)
+async def running_world(request: pytest.FixtureRequest, databases: Databases) -> AsyncIterator[World]:
+    """Two owners and the platform: one world for all tests, since making it takes longer than they do."""
+    async with two_owners.two_owners(databases.fresh(request.param)) as made:
         yield made
 
 
@@ -157,6 +161,7 @@ def text_of(content: bytes) -> str:
     return content.decode(errors="replace")
 
 
+@in_the_world
 async def test_nobody_is_shown_anything(world: World) -> None:
     everything = set().union(*(side.marks for side in world.sides))
     for operation in operations():
@@ -166,6 +171,7 @@ async def test_nobody_is_shown_anything(world: World) -> None:
             assert answer.shows(everything) == set(), operation.operation_id
 
 
+@in_the_world
 async def test_the_platforms_operations_are_closed_to_owners(world: World) -> None:
     for operation in operations():
         if not operation.owners:
@@ -175,6 +181,7 @@ async def test_the_platforms_operations_are_closed_to_owners(world: World) -> No
                 assert answer.shows(world.others(world.south)) == set(), operation.operation_id
 
 
+@in_the_world
 async def test_what_a_path_names_of_others_is_not_there(world: World) -> None:
     """Each way to mix one's own with somebody else's; and nothing of theirs has changed afterwards."""
     before = await rows_of(world, world.north), await rows_of(world, world.platform)
@@ -199,6 +206,7 @@ async def test_what_a_path_names_of_others_is_not_there(world: World) -> None:
     assert (await rows_of(world, world.north), await rows_of(world, world.platform)) == before
 
 
+@in_the_world
 async def test_lists_and_answers_show_ones_own_alone(world: World) -> None:
     for operation in for_owners():
         if operation.method != "GET":
@@ -228,6 +236,7 @@ def filters(operation: Operation, other: Side) -> Iterator[tuple[str, str]]:
             yield name, str(value)
 
 
+@in_the_world
 async def test_what_a_body_names_of_others_is_as_if_it_were_not_there(world: World) -> None:
     """The answer is that to names of nothing at all, and nothing of theirs has changed afterwards."""
     nobody = two_owners.nobody(world.north)
@@ -244,6 +253,7 @@ async def test_what_a_body_names_of_others_is_as_if_it_were_not_there(world: Wor
         assert await rows_of(world, theirs) == before
 
 
+@in_the_world
 async def test_a_number_that_is_taken_does_not_tell_by_whom(world: World) -> None:
     for theirs in (world.north, world.platform):
         before = await rows_of(world, theirs)
@@ -278,6 +288,7 @@ def told(answer: Answer, whose: Side) -> str:
     return re.sub(r"[a-z]{3}_[0-9a-f]{12,24}|[0-9a-f]{64}|20\d\d-\d\d-\d\dT[0-9:.]+Z?", "<>", text)
 
 
+@in_the_world
 async def test_addresses_that_are_keys_open_one_door(world: World) -> None:
     """A calendar, a receipt and a credit note are for whoever has the address: and hold that side's alone."""
     for side in world.sides:
@@ -302,6 +313,7 @@ async def fetch(world: World, path: str) -> Answer:
         return Answer(answer.status, text_of(await answer.read()))
 
 
+@in_the_world
 async def test_a_count_of_others_terminals_tells_nothing_of_them(world: World) -> None:
     """What was found is told again, with the advice to tell the platform."""
     before = await rows_of(world, world.north)
@@ -319,6 +331,7 @@ async def test_a_count_of_others_terminals_tells_nothing_of_them(world: World) -
     assert await rows_of(world, world.north) == before
 
 
+@in_the_world
 async def test_the_platforms_people_see_all_sides(world: World) -> None:
     """What is held back from owners is there: or the tests above would prove nothing."""
     for operation in for_owners():
