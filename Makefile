@@ -7,8 +7,8 @@ READY := $(VENV)/.ready
 # uv is kept apart: it is needed to lock, not to run.
 TOOLS := $(VENV)/tools
 LOCK := pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
-# Most tests wait for sockets and databases, not for the processor.
-WORKERS ?= 4
+# Many tests wait for sockets and databases, not for the processor.
+WORKERS ?= 6
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo run test check docs lock clean
@@ -37,8 +37,8 @@ demo: $(READY) ## play paid sessions from tap to receipt; exits 0 if everything 
 run: $(READY) ## keep the demo's stage up, for playing
 	@$(BIN)/tapvolt demo --play
 
-test: $(READY) ## run all tests
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+test: $(READY) ## run all tests; with FULL=1 at full scale, as CI does
+	@FULL_SCALE=$(FULL) $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
 check: $(READY) ## lint, formatting, types, floors
 	@$(BIN)/ruff check

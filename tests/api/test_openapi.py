@@ -20,6 +20,7 @@ from csms.web.api.api import operations
 from csms.web.api.openapi import document
 from tests.api.server_process import Served, served
 from tests.databases import Databases
+from tests.scale import FULL
 
 DOCUMENT = document(operations(), "0")
 PATHS: dict[str, Any] = DOCUMENT["paths"]
@@ -37,7 +38,7 @@ CHECKS = (
 
 
 #: Operations are played in so many groups, each by one test: a group's are prepared only where they are played.
-GROUPS, GROUPS_ON_SQLITE = 12, 6
+GROUPS, GROUPS_ON_SQLITE = 20, 8
 
 
 @pytest.fixture(params=range(GROUPS))
@@ -86,12 +87,13 @@ common: dict[str, Any] = {"deadline": None, "suppress_health_check": list(Health
 
 
 @each_operation("operations_of_the_group")
-@settings(max_examples=15, **common)
+@settings(max_examples=20 if FULL else 4, **common)  # beside those that the schema's corners make
 def test_no_5xx_and_no_undocumented_status(case: Any, on_postgresql: Served) -> None:
     """On the database that is the stricter one: of values' types, lengths and characters."""
     validate(case, on_postgresql)
 
 
+@pytest.mark.skipif(not FULL, reason="at full scale only: make test FULL=1")
 @each_operation("operations_of_the_sqlite_group")
 @settings(max_examples=5, **common)
 def test_no_5xx_and_no_undocumented_status_on_sqlite(case: Any, on_sqlite: Served) -> None:

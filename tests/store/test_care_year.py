@@ -18,6 +18,7 @@ from csms.terminals.inventory import MoveRefusedError, State, move
 from storage import care_schema as t
 from storage import schema as s
 from storage.engine import reading, writing
+from tests.scale import LONG_ON
 from tests.store.care_house import OWNER, CareHouse, add_owner, add_terminal, care_house, oslo
 
 BEGIN = oslo(2026, 9, 1, 12)
@@ -135,6 +136,7 @@ async def year(engine: AsyncEngine, away: tuple[tuple[datetime, datetime], ...])
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("database_url", LONG_ON, indirect=True)
 @pytest.mark.parametrize("away", [(), AWAY], ids=["there", "away"])
 async def test_a_year_does_nothing_twice_and_skips_nothing(
     engine: AsyncEngine, away: tuple[tuple[datetime, datetime], ...]

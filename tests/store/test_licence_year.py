@@ -24,6 +24,7 @@ from storage import reminder_schema
 from storage import schema as s
 from storage.engine import reading, writing
 from tests.estate import ANNE, enter, found, license_terminal, sell
+from tests.scale import LONG_ON
 
 OSLO = ZoneInfo("Europe/Oslo")
 BEGIN = datetime(2028, 2, 29, 10, 0, tzinfo=UTC)  # a day that the next year does not have
@@ -70,6 +71,7 @@ def at(year: int, month: int, day: int, hour: int = 12) -> datetime:
 
 
 @pytest.mark.timeout(600)  # five hundred rounds, with the steps of every noun
+@pytest.mark.parametrize("database_url", LONG_ON, indirect=True)
 async def test_a_year_of_licences(database_url: str, tmp_path: Path) -> None:
     clock = ManualClock(BEGIN)
     async with up(database_url, clock, tmp_path) as app:

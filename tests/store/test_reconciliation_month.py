@@ -26,6 +26,7 @@ from storage.engine import create_engine, reading
 from tests.month.filling import fill
 from tests.month.payments import END, MonthOwner, Paid, owners_of, payments
 from tests.month.sides import Seeded, Told, Twin, tell
+from tests.scale import sized
 
 SEED = 20260301
 NOW = END + timedelta(days=12)
@@ -92,7 +93,7 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 async def test_every_fault_of_a_month_is_found_and_named_and_nothing_else(
     database_url: str, engine: AsyncEngine
 ) -> None:
-    owners, paid, told = month(200, 50_000)
+    owners, paid, told = month(200, sized(50_000))
     assert len(told.seeded) > 0.015 * told.records
     await fill(database_url, owners, paid)
     await reconcile_month(engine, owners, told)

@@ -21,6 +21,7 @@ from sessions.service import LEASE_S, Dispatched
 from storage import reminder_schema
 from storage import schema as t
 from storage.engine import reading, writing
+from tests.scale import LONG_ON
 from tests.store.shop import counter
 
 OSLO = RoundTimes(zone=ZoneInfo("Europe/Oslo"), at=time(4, 0))
@@ -81,6 +82,7 @@ def days(first: date, count: int) -> list[date]:
     return [first + timedelta(days=n) for n in range(count)]
 
 
+@pytest.mark.parametrize("database_url", LONG_ON, indirect=True)
 async def test_a_year_of_rounds_each_once_and_in_order(engine: AsyncEngine) -> None:
     clock, diary = ManualClock(NOON), Diary()
     expected = days(date(2026, 12, 1), 365)

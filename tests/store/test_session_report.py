@@ -31,11 +31,12 @@ from sessions.session import Origin, Session
 from sessions.tables import Charging
 from storage import schema as t
 from storage.engine import writing
+from tests.scale import sized
 from tests.unit.sessions.examples import session
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 OSLO = ZoneInfo("Europe/Oslo")
-SESSIONS = 50_000
+SESSIONS = sized(50_000)
 OWNER = Owner(
     owner_id="own_000000000001",
     legal_name="Nordhavn Lading AS",

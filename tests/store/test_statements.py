@@ -35,6 +35,7 @@ from storage import owner_schema as o
 from storage import payout_schema as p
 from storage import schema as s
 from storage.engine import reading, writing
+from tests.scale import LONG_ON, sized
 from tests.store.owned import (
     add_owner,
     add_platform,
@@ -126,6 +127,7 @@ async def until_done(engine: AsyncEngine, clock: ManualClock) -> None:
 
 
 @pytest.mark.timeout(400)  # for a busy machine
+@pytest.mark.parametrize("database_url", LONG_ON, indirect=True)
 async def test_a_year_of_rounds_with_the_process_down_over_due_times(engine: AsyncEngine) -> None:
     """Rounds made up for one by one, daylight saving and a leap day: each month once, to the local midnight."""
     await add_platform(engine)
@@ -332,11 +334,11 @@ async def test_killed_in_the_middle_of_closing_it_is_closed_once(
 async def test_two_hundred_owners_and_fifty_thousand_sessions_add_up(engine: AsyncEngine) -> None:
     await add_platform(engine)
     chance = random.Random(4)
-    sold = 0
+    sold, each = 0, sized(250)
     for n in range(200):
         owner = f"own_{n:03}"
         await add_owner(engine, owner, terms=TERMS, created_at=moment(2026, 1, 1))
-        costs = [cost({"25": chance.randrange(1, 60_000)}) for _ in range(250)]
+        costs = [cost({"25": chance.randrange(1, 60_000)}) for _ in range(each)]
         sold += sum(c.total_minor for c in costs)
         await add_sales(engine, owner, costs, moment(2026, 1, 1 + n % 31, 12))
     for n in range(200):
@@ -344,6 +346,6 @@ async def test_two_hundred_owners_and_fifty_thousand_sessions_add_up(engine: Asy
     made = await statements_of(engine)
     assert len(made) == 200
     assert sum(s.gross_minor for s in made) == sold
-    assert sum(way.sessions for s in made for way in s.ways) == 50_000
+    assert sum(way.sessions for s in made for way in s.ways) == 200 * each
     assert -(await books(engine))[Account.OWNER_PAYABLE] == sum(s.balance_minor for s in made)
     await assert_stated_to_the_minor_unit(engine)
