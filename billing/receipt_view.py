@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -60,15 +60,22 @@ class ReceiptView:
     url: str
 
 
-def format_moment(moment: datetime, time_zone: str, language: str) -> str:
-    """An aware moment on the location's clock: "23 Nov 2026 07:12:05 CET", nb "23.11.2026 07:12:05 CET"."""
-    local = moment.astimezone(ZoneInfo(time_zone))
+def format_day(day: date, language: str) -> str:
+    """A day: "23 Nov 2026", nb "23.11.2026"."""
+    return f"{day:%d.%m.%Y}" if language == "nb" else f"{day.day} {_MONTHS[day.month - 1]} {day:%Y}"
+
+
+def format_local(local: datetime, language: str, clock: str = "%H:%M") -> str:
+    """An aware moment on the clock of its own zone: "23 Nov 2026 07:12 CET", nb "23.11.2026 07:12 CET"."""
     zone = local.strftime("%Z")
     if not zone.isalpha():  # zones without an abbreviation give +03
         zone = f"UTC{zone}"
-    if language == "nb":
-        return f"{local:%d.%m.%Y %H:%M:%S} {zone}"
-    return f"{local.day} {_MONTHS[local.month - 1]} {local:%Y %H:%M:%S} {zone}"
+    return f"{format_day(local, language)} {local.strftime(clock)} {zone}"
+
+
+def format_moment(moment: datetime, time_zone: str, language: str) -> str:
+    """An aware moment on the location's clock: "23 Nov 2026 07:12:05 CET", nb "23.11.2026 07:12:05 CET"."""
+    return format_local(moment.astimezone(ZoneInfo(time_zone)), language, "%H:%M:%S")
 
 
 def format_energy(energy_wh: int, language: str) -> str:

@@ -15,7 +15,7 @@ import pytest
 from billing.cost import Adjustment
 from billing.receipt import Buyer, CardPayment, DocumentKind, SalesDocument
 from billing.receipt_html import StatusState
-from billing.receipt_view import format_energy, format_moment, receipt_view
+from billing.receipt_view import format_day, format_energy, format_local, format_moment, receipt_view
 from billing.tariff import Dimension
 from billing.way import Way
 from billing.words import _WORDS, LANGUAGES, words
@@ -120,6 +120,11 @@ def test_the_notes_name_what_is_unusual() -> None:
 )
 def test_moments_are_local_with_their_zone(zone: str, language: str, shown: str) -> None:
     assert format_moment(T0, zone, language) == shown
+    assert format_local(T0.astimezone(ZoneInfo(zone)), language) == shown.replace(":00 ", " ")
+
+
+def test_days_are_written_as_moments_are() -> None:
+    assert [format_day(T0.date(), language) for language in ("en", "nb")] == ["1 Jul 2026", "01.07.2026"]
 
 
 def test_energy_is_shown_to_the_wh() -> None:
