@@ -15,6 +15,7 @@ from typing import Any
 
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
                       r"(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*")  # fmt: skip
+_SEVEN_BITS = SMTP.clone(cte_type="7bit")  # whatever is written, for servers that do not take 8BITMIME
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
 
 
@@ -62,7 +63,7 @@ def letter(
     to: Sequence[Recipient],
 ) -> EmailMessage:
     """The e-mail. ``written_at``: when the reminder was; raises nothing for whatever text."""
-    made = EmailMessage(policy=SMTP)
+    made = EmailMessage(policy=_SEVEN_BITS)
     made["From"] = _mailbox(sender)
     made["To"] = tuple(_mailbox(one) for one in to)
     made["Subject"] = one_line(subject)

@@ -35,6 +35,14 @@ def test_a_letter_has_what_mail_servers_want() -> None:
     assert read.get_content().splitlines() == ["Hei", "Du"]
 
 
+def test_every_mail_server_can_carry_it() -> None:
+    to = [Recipient(name="Kåre", address="kari@owner.example")]
+    for body in ("Må gjøres nå.", "Må gjøres nå. " * 100):
+        made = letter(reminder_key="k", subject="Nå", body=body, written_at=WRITTEN, sender=SENDER, to=to).as_bytes()
+        assert made.isascii()
+        assert max(len(line) for line in made.splitlines()) <= 78
+
+
 def test_the_same_reminder_makes_the_same_letter() -> None:
     assert sent(key="a").as_bytes() == sent(key="a").as_bytes()
     assert sent(key="a")["Message-ID"] != sent(key="b")["Message-ID"]
