@@ -35,6 +35,7 @@ from csms.payouts.discrepancies import Subject, keep, provider_subject, session_
 from csms.payouts.payment_linking import link, settlement
 from csms.payouts.provider_transactions import note_problem, read_account, transaction
 from csms.payouts.settlements import BOOKED
+from csms.terminals.reminder_words import say
 from csms.terminals.reminders import remind
 from csms.terminals.rounds import Round
 from sessions.books import Posting, post
@@ -338,9 +339,8 @@ async def keep_run(connection: AsyncConnection, found: Sequence[AccountReconcile
                 owner_id=PLATFORM,
                 kind="reconciliation",
                 about=account,
-                subject=f"The provider's transactions of {account} could not be read",
-                body=f"Reason: {fact.problem}. Payments are not missed meanwhile: nothing is judged beyond what was "
-                "read. Check the Data API's credentials and address; the next daily run goes on where this one was.",
+                subject=say("provider_unread", account=account),
+                body=[say("provider_unread_what", reason=fact.problem)],
                 due_on=now.date(),
             )
     return []

@@ -24,6 +24,7 @@ from billing.statement_period import period_end, period_start
 from billing.terms import terms_from_json
 from csms.payouts.drafts import Draft, currencies_to_state, draft
 from csms.terminals.calendar import Entry, Span
+from csms.terminals.reminder_words import say
 from csms.terminals.rounds import Round
 from sessions.books import Posting, post
 from sessions.codec import register
@@ -95,12 +96,13 @@ async def contribute(connection: AsyncConnection, span: Span) -> list[Entry]:
         start, end = next_period(owner, known.get(span.owner_id))
     except (ValueError, KeyError):
         return []
+    first_day = start.astimezone(span.zone).date()
     return [
         Entry(
-            uid=f"statement:{span.owner_id}:{start.astimezone(span.zone):%Y%m%d}",
+            uid=f"statement:{span.owner_id}:{first_day:%Y%m%d}",
             starts=end.astimezone(span.zone).date(),
-            summary="Statement due",
-            description=f"What was sold from {start.astimezone(span.zone):%Y-%m-%d} on is stated, and paid out after.",
+            summary=say("calendar_statement").written(span.language),
+            description=say("calendar_statement_what", day=first_day).written(span.language),
         )
     ]
 

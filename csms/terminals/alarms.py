@@ -19,6 +19,7 @@ from billing.ledger import PLATFORM
 from billing.payment import Payment
 from csms.terminals.due_dates import DAY, local_day
 from csms.terminals.inventory import State
+from csms.terminals.reminder_words import Phrase, named, say
 from csms.terminals.reminders import remind
 from csms.terminals.time_zones import Zones, zones
 from csms.terminals.whereabouts import came_to
@@ -66,7 +67,7 @@ class Found:
     kind: Kind
     about: str
     owner_id: str
-    detail: str
+    detail: Phrase
 
 
 @register
@@ -130,7 +131,7 @@ async def _open(connection: AsyncConnection, found: Found, zone_by_owner: Zones,
         "kind": found.kind.value,
         "about": found.about,
         "owner_id": found.owner_id,
-        "detail": found.detail,
+        "detail": found.detail.written("en"),  # as everything the API says
         "opened_at": now,
     }
     await connection.execute(t.alarms.insert().values(row))
@@ -141,8 +142,8 @@ async def _open(connection: AsyncConnection, found: Found, zone_by_owner: Zones,
         owner_id=found.owner_id,
         kind="alarm",
         about=found.about,
-        subject=f"Alarm: {found.kind.value}, {found.about}",
-        body=f"{found.detail}\n\nThe alarm closes by itself when this is over.",
+        subject=say("alarm", kind=named(found.kind.value), about=found.about),
+        body=[found.detail, say("alarm_closes")],
         due_on=local_day(now, zone_by_owner[found.owner_id]),
     )
 
@@ -172,8 +173,7 @@ async def _offline(
             kind=Kind.TERMINAL_OFFLINE,
             about=row.serial,
             owner_id=row.owner_id,
-            detail=f"Terminal {row.serial} has been offline since {since[row.serial]:%Y-%m-%d %H:%M} UTC. "
-            "Look whether it has power and its network.",
+            detail=say("terminal_offline", serial=row.serial, since=since[row.serial]),
         )
         for row in live
         if row.serial in since and now - since[row.serial] > thresholds.terminal_offline
@@ -193,7 +193,7 @@ async def _failing(
         days = [row for row in counted.get(terminal.serial, []) if row.day >= yesterday]
         taps, failed = sum(row.taps for row in days), sum(row.declined + row.unanswered for row in days)
         if taps >= thresholds.failure_taps and failed * 100 >= thresholds.failure_percent * taps:
-            detail = f"{failed} of {taps} taps at terminal {terminal.serial} failed since {yesterday}."
+            detail = say("taps_failing", failed=failed, taps=taps, serial=terminal.serial, day=yesterday)
             found.append(Found(kind=Kind.FAILING, about=terminal.serial, owner_id=terminal.owner_id, detail=detail))
     return found
 
@@ -216,7 +216,7 @@ async def _silent(
             kind=Kind.SILENT,
             about=row.serial,
             owner_id=row.owner_id,
-            detail=f"Nobody has tapped at terminal {row.serial} since {since[row.serial]:%Y-%m-%d}.",
+            detail=say("taps_none", serial=row.serial, day=since[row.serial].date()),
         )
         for row in live
         if row.serial in since and now - since[row.serial] > thresholds.silent
@@ -231,7 +231,7 @@ async def _stations(connection: AsyncConnection, thresholds: Thresholds, now: da
             kind=Kind.STATION_OFFLINE,
             about=row.station_id,
             owner_id=row.owner_id,
-            detail=f"Station {row.station_id} was last seen at {row.seen_at:%Y-%m-%d %H:%M} UTC.",
+            detail=say("station_offline", station=row.station_id, seen=row.seen_at),
         )
         for row in await connection.execute(select(c.station_id, c.owner_id, c.seen_at).where(*away))
     ]
@@ -255,13 +255,15 @@ async def _unconfirmed(connection: AsyncConnection, thresholds: Thresholds, now:
         kind, limit = limits[Payment(row.payment)]
         since = session.lost_at or session.ended_at or session.held_at or session.opened_at
         if now - since > limit:
+            detail = say("capture_unconfirmed", session=row.session_id, since=since)
+            if kind is Kind.RELEASE_UNCONFIRMED:
+                detail = say("release_unconfirmed", session=row.session_id, since=since)
             found.append(
                 Found(
                     kind=kind,
                     about=row.session_id,
                     owner_id=row.owner_id if row.account_id else PLATFORM,
-                    detail=f"Session {row.session_id}, over since {since:%Y-%m-%d %H:%M} UTC: the provider has not "
-                    f"confirmed the {kind.value.partition(' ')[0]}. Look it up there.",
+                    detail=detail,
                 )
             )
     return found

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from csms.terminals.calendar import Entry, Span
 from csms.terminals.due_dates import local_day, months_later
 from csms.terminals.inventory import MoveRefusedError, State
+from csms.terminals.reminder_words import say
 from csms.terminals.reminders import remind
 from csms.terminals.rounds import Round
 from csms.terminals.time_zones import Zones, zones
@@ -27,11 +28,6 @@ from storage import terminal_schema as moves
 
 EVERY_MONTHS = 3
 BEFORE = timedelta(days=14)
-
-MISSED = (
-    "A battery that runs empty puts the terminal into tamper mode: it locks itself, cannot be used any more, and has "
-    "to be returned for repair. Charge it today; if it shows that it is tampered with, report it and return it."
-)
 
 
 class Charge(StrEnum):
@@ -131,14 +127,11 @@ async def remind_of_charges(r: Round) -> None:
         stands = battery.at(day)
         if stands is Charge.CHARGED:
             continue
-        subject = f"Terminal {battery.serial}: charge its battery by {battery.due_on}"
-        body = (
-            f"Terminal {battery.serial} is in storage; its battery was last full on {battery.since}. Charge it every "
-            f"{EVERY_MONTHS} months, and record who charged it and when."
-        )
+        subject = say("battery_due", serial=battery.serial, day=battery.due_on)
+        body = [say("battery_what", serial=battery.serial, since=battery.since, months=EVERY_MONTHS)]
         if stands is Charge.MISSED:
-            subject = f"Terminal {battery.serial}: its battery was due on {battery.due_on}; tamper mode threatens"
-            body = f"{body}\n\n{MISSED}"
+            subject = say("battery_missed", serial=battery.serial, day=battery.due_on)
+            body.append(say("battery_tamper"))
         await remind(
             r.connection,
             r.now,
@@ -154,16 +147,18 @@ async def remind_of_charges(r: Round) -> None:
 
 async def contribute(connection: AsyncConnection, span: Span) -> list[Entry]:
     """The days on which batteries in storage are due."""
-    today = local_day(span.now, span.zone)
-    return [
-        Entry(
-            uid=f"battery-{battery.serial}-{battery.since.isoformat()}",
-            starts=battery.due_on,
-            summary=f"Terminal {battery.serial}: charge its battery",
-            description=MISSED if battery.due_on < today else "In storage it is charged every three months.",
+    today, found = local_day(span.now, span.zone), []
+    for battery in await batteries(connection, span.now, span.owner_id):
+        what = say("battery_tamper") if battery.at(today) is Charge.MISSED else say("calendar_battery_what")
+        found.append(
+            Entry(
+                uid=f"battery-{battery.serial}-{battery.since.isoformat()}",
+                starts=battery.due_on,
+                summary=say("calendar_battery", serial=battery.serial).written(span.language),
+                description=what.written(span.language),
+            )
         )
-        for battery in await batteries(connection, span.now, span.owner_id)
-    ]
+    return found
 
 
 ROUND = (remind_of_charges,)

@@ -18,6 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.terminals.inventory import State
+from csms.terminals.reminder_words import say
 from sessions.rows import upsert
 from storage import care_schema as t
 from storage import schema as s
@@ -29,9 +30,10 @@ REFRESH = timedelta(hours=6)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Whose calendar, by whose clock, and when it is read (UTC)."""
+    """Whose calendar, in whose language, by whose clock, and when it is read (UTC)."""
 
     owner_id: str
+    language: str
     zone: ZoneInfo
     now: datetime
 
@@ -134,8 +136,8 @@ async def contribute(connection: AsyncConnection, span: Span) -> list[Entry]:
         Entry(
             uid=f"licence-{row.serial}",
             starts=row.licensed_until.astimezone(span.zone).date(),
-            summary=f"Terminal {row.serial}: its licence ends",
-            description="From then on it takes no cards. Renew its plan before.",
+            summary=say("calendar_licence", serial=row.serial).written(span.language),
+            description=say("calendar_licence_what").written(span.language),
         )
         for row in rows
     ]

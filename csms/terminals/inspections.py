@@ -21,6 +21,7 @@ from csms.terminals import incidents
 from csms.terminals.calendar import Entry, Span
 from csms.terminals.due_dates import DAY, WEEK, day_begins, local_day, week_ends, week_of
 from csms.terminals.inventory import FOLLOWERS, GUARDS, MoveRefusedError, State
+from csms.terminals.reminder_words import named, say
 from csms.terminals.reminders import remind
 from csms.terminals.rounds import Round
 from csms.terminals.time_zones import Zones, zone_of, zones
@@ -231,10 +232,12 @@ async def remind_of_overdue(r: Round) -> None:
 async def _remind(
     connection: AsyncConnection, duty: Any, now: datetime, zone_by_owner: Zones, *, overdue: bool
 ) -> None:
-    serial, occasion = duty["serial"], duty["occasion"]
+    serial, occasion = duty["serial"], named(duty["occasion"])
     due_on = local_day(duty["due_at"], zone_by_owner[duty["owner_id"]])
-    last_day = due_on - DAY if occasion == Occasion.WEEKLY.value else due_on
-    state = f"has been due since {last_day}" if overdue else "is due now"
+    last_day = due_on - DAY if duty["occasion"] == Occasion.WEEKLY.value else due_on
+    subject = say("inspection_due", serial=serial, occasion=occasion)
+    if overdue:
+        subject = say("inspection_overdue", serial=serial, occasion=occasion, day=last_day)
     await remind(
         connection,
         now,
@@ -242,12 +245,8 @@ async def _remind(
         owner_id=duty["owner_id"],
         kind="inspection",
         about=serial,
-        subject=f"Terminal {serial}: the inspection ({occasion}) {state}",
-        body=(
-            f"Look at terminal {serial}: damage to the housing, foreign stickers, unusual cables; power it on and see "
-            "that the provider's logo shows. Take photos, and record the inspection with your name.\n\n"
-            "If anything is strange, do not use the terminal: in doubt, don't use."
-        ),
+        subject=subject,
+        body=[say("inspection_what", serial=serial), say("in_doubt")],
         due_on=last_day,
     )
 
@@ -338,7 +337,7 @@ async def contribute(connection: AsyncConnection, span: Span) -> Sequence[Entry]
         due_on = local_day(row.due_at, span.zone)
         if row.occasion == Occasion.WEEKLY.value:
             due_on -= DAY
-        found.append(_entry(row.duty_key, row.serial, row.occasion, due_on))
+        found.append(_entry(row.duty_key, row.serial, row.occasion, due_on, span.language))
     c = s.terminals.c
     live = select(c.serial).where(c.owner_id == span.owner_id, c.inventory_state == State.LIVE.value)
     monday = week_of(span.now, span.zone)
@@ -347,16 +346,16 @@ async def contribute(connection: AsyncConnection, span: Span) -> Sequence[Entry]
             begins = monday + WEEK * week
             key = f"weekly:{serial}:{begins.isoformat()}"
             if key not in owed:  # an entry stands in a calendar once
-                found.append(_entry(key, serial, Occasion.WEEKLY.value, begins + WEEK - DAY))
+                found.append(_entry(key, serial, Occasion.WEEKLY.value, begins + WEEK - DAY, span.language))
     return found
 
 
-def _entry(duty_key: str, serial: str, occasion: str, due_on: Any) -> Entry:
+def _entry(duty_key: str, serial: str, occasion: str, due_on: Any, language: str) -> Entry:
     return Entry(
         uid=f"inspection-{duty_key.replace(' ', '-')}",
         starts=due_on,
-        summary=f"Terminal {serial}: inspection ({occasion}), last day",
-        description="Damage, foreign stickers, unusual cables, the logo at power-on; photos.",
+        summary=say("calendar_inspection", serial=serial, occasion=named(occasion)).written(language),
+        description=say("calendar_inspection_what").written(language),
     )
 
 

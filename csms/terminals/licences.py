@@ -26,6 +26,7 @@ from billing.licence import (
     reminder_days,
 )
 from csms.terminals.inventory import State
+from csms.terminals.reminder_words import say
 from csms.terminals.reminders import remind
 from csms.terminals.rounds import Round
 from storage import licence_schema as t
@@ -161,12 +162,8 @@ async def remind_of_ends(r: Round) -> None:
             owner_id=row.owner_id,
             kind="licence",
             about=row.serial,
-            subject=f"Licence of terminal {row.serial} ends in {days} days or less",
-            body=(
-                f"{row.name} of terminal {row.serial} runs until the end of {last_day.isoformat()}. Order and assign "
-                "a renewal before: it begins when this one ends, and no day is lost. Without one the terminal takes no "
-                "cards after the grace period; charges that have begun are finished."
-            ),
+            subject=say("licence_ends", serial=row.serial, days=days),
+            body=[say("licence_what", plan=row.name, serial=row.serial, day=last_day)],
             due_on=last_day,
         )
 

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from billing.ledger import PLATFORM
 from csms.terminals.calendar import Entry, Span
+from csms.terminals.reminder_words import named, say
 from csms.terminals.reminders import remind
 from csms.terminals.time_zones import zone_of
 from sessions.codec import register
@@ -82,15 +83,12 @@ async def _remind(connection: AsyncConnection, incident: Mapping[str, Any], hour
     zone = await zone_of(connection, incident["owner_id"])
     due = incident["notice_due_at"].astimezone(zone)
     number, serial = incident["number"], incident["serial"]
-    until = f"{due:%Y-%m-%d %H:%M} ({zone.key})"
-    overdue = now >= incident["notice_due_at"]
-    state = "is overdue since" if overdue else "is due by"
-    body = (
-        f"Terminal {serial}: {incident['kind']}, reported by {incident['reported_by']}.\n"
-        "It takes no cards until the incident is closed.\n\n"
-        f"The notice to the platform {state} {until}. It must hold the full description, the actions taken and "
-        "planned, how information and terminals are secured, and contacts who can be reached."
-    )
+    subject, deadline = say("notice_due", number=number, serial=serial, until=due), say("notice_until", until=due)
+    if now >= incident["notice_due_at"]:
+        subject = say("notice_overdue", number=number, serial=serial, until=due)
+        deadline = say("notice_since", until=due)
+    kind, reported_by = named(incident["kind"]), incident["reported_by"]
+    what = say("incident_what", serial=serial, kind=kind, reported_by=reported_by)
     told = {incident["owner_id"]} | ({PLATFORM} if hours in {0, 24} else set())
     for owner_id in sorted(told):
         await remind(
@@ -100,8 +98,8 @@ async def _remind(connection: AsyncConnection, incident: Mapping[str, Any], hour
             owner_id=owner_id,
             kind="incident",
             about=f"incident {number}",
-            subject=f"Incident {number}, terminal {serial}: the notice {state} {until}",
-            body=body,
+            subject=subject,
+            body=[what, say("notice_what", deadline=deadline)],
             due_on=due.date(),
         )
 
@@ -110,16 +108,19 @@ async def contribute(connection: AsyncConnection, span: Span) -> list[Entry]:
     """The clocks that run."""
     i = t.incidents.c
     running = (i.owner_id == span.owner_id, i.notified_at.is_(None), i.closed_at.is_(None))
-    rows = await connection.execute(select(t.incidents).where(*running))
-    return [
-        Entry(
-            uid=f"notice-{row.incident_id}",
-            starts=row.notice_due_at,
-            summary=f"Incident {row.number} ({row.kind}, {row.serial}): notice to the platform is due",
-            description=f"Reported at {row.reported_at.astimezone(span.zone):%Y-%m-%d %H:%M}.",
+    found = []
+    for row in await connection.execute(select(t.incidents).where(*running)):
+        summary = say("calendar_notice", number=row.number, kind=named(row.kind), serial=row.serial)
+        description = say("calendar_notice_what", at=row.reported_at.astimezone(span.zone))
+        found.append(
+            Entry(
+                uid=f"notice-{row.incident_id}",
+                starts=row.notice_due_at,
+                summary=summary.written(span.language),
+                description=description.written(span.language),
+            )
         )
-        for row in rows
-    ]
+    return found
 
 
 CALENDAR = (contribute,)

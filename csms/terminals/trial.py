@@ -33,6 +33,7 @@ from csms.terminals.checklist import MACHINE, TEST, StepState, unmet
 from csms.terminals.inventory import State
 from csms.terminals.onboarding import CaseRefusedError, EventKind, OnboardingOptions
 from csms.terminals.onboarding_checks import CheckCase
+from csms.terminals.reminder_words import Phrase, say
 from csms.terminals.reminders import remind
 from sessions.codec import register
 from sessions.commands import Command
@@ -58,6 +59,16 @@ class TrialState(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     UNRELEASED = "unreleased"
+
+
+class Unconfirmed(StrEnum):
+    """Why nobody can confirm that no hold stands."""
+
+    HOLD_UNKNOWN = "hold unknown"  # nor whether there was one
+    UNANSWERED = "unanswered"
+    CAPTURED = "captured"
+    FAILED = "failed"
+    NOT_FOUND = "not found"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,9 +174,9 @@ class TrialSilent(_TrialFact):
 @register
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialUnreleased(_TrialFact):
-    """The release cannot be confirmed, for good; ``problem`` says why."""
+    """The release cannot be confirmed, for good."""
 
-    problem: str
+    cause: Unconfirmed
 
 
 async def begin(
@@ -303,10 +314,11 @@ async def keep_silent(connection: AsyncConnection, found: Sequence[TrialSilent],
     for fact in found:
         await _write(connection, fact, release_tries=fact.tries)
         trial = await _trial(connection, fact)
-        said = f"The provider gave no answer ({fact.reason}), try {fact.tries}; it is asked again."
+        silence = say("test_silence", reason=fact.reason, tries=fact.tries)
+        said = silence.written("en")
         await onboarding.note(connection, trial.case_id, EventKind.TEST, said, by=MACHINE, now=now)
         if fact.tries >= ALARM_AFTER:
-            await _alarm(connection, trial, "late", f"{said} Until it answers a hold may stand on the card.", now)
+            await _alarm(connection, trial, "late", say("test_late", silence=silence), now)
     return []
 
 
@@ -340,10 +352,32 @@ async def keep_unreleased(
     commands: list[Command] = []
     for fact in found:
         trial = await _trial(connection, fact)
-        await _write(connection, fact, state=TrialState.UNRELEASED.value, problem=fact.problem, ended_at=now)
-        await _alarm(connection, trial, "given up", fact.problem, now)
-        commands += await _conclude(connection, trial, False, fact.problem, now)
+        what = _unconfirmed(fact.cause, trial.payment_ref)
+        problem = what.written("en")
+        await _write(connection, fact, state=TrialState.UNRELEASED.value, problem=problem, ended_at=now)
+        await _alarm(connection, trial, "given up", what, now)
+        commands += await _conclude(connection, trial, False, problem, now)
     return commands
+
+
+def _unconfirmed(cause: Unconfirmed, payment_ref: str | None) -> Phrase:
+    """Why it cannot be confirmed, and what to do."""
+    match cause:
+        case Unconfirmed.HOLD_UNKNOWN:
+            return say("test_hold_unknown")
+        case Unconfirmed.UNANSWERED:
+            why = say("test_unanswered")
+        case Unconfirmed.CAPTURED:
+            why = say("test_captured")
+        case Unconfirmed.FAILED:
+            why = say("test_failed")
+        case Unconfirmed.NOT_FOUND:
+            why = say("test_not_found")
+    return say("test_unreleased", why=why, payment=_payment(payment_ref))
+
+
+def _payment(payment_ref: str | None) -> str | Phrase:
+    return payment_ref or say("payment_unknown")
 
 
 async def _conclude(connection: AsyncConnection, trial: Any, passed: bool, text: str, now: datetime) -> list[Command]:
@@ -359,7 +393,7 @@ async def _conclude(connection: AsyncConnection, trial: Any, passed: bool, text:
     return [CheckCase(key=f"check:{trial.test_id}", case_id=trial.case_id)]
 
 
-async def _alarm(connection: AsyncConnection, trial: Any, kind: str, text: str, now: datetime) -> None:
+async def _alarm(connection: AsyncConnection, trial: Any, kind: str, what: Phrase, now: datetime) -> None:
     """Remind the owner and the platform, once for each kind."""
     owner = select(t.onboarding_cases.c.owner_id).where(t.onboarding_cases.c.case_id == trial.case_id)
     owner_id = (await connection.execute(owner)).scalar_one()
@@ -371,8 +405,8 @@ async def _alarm(connection: AsyncConnection, trial: Any, kind: str, text: str, 
             owner_id=told,
             kind="test hold",
             about=trial.serial,
-            subject=f"Terminal {trial.serial}: a test hold is not confirmed as released",
-            body=f"Case {trial.case_id}, payment {trial.payment_ref or 'unknown'}: {text}",
+            subject=say("test_hold", serial=trial.serial),
+            body=[say("test_hold_what", case=trial.case_id, payment=_payment(trial.payment_ref), what=what)],
             due_on=now.date(),
         )
 

@@ -114,11 +114,7 @@ class TrialDoers:
             await self._concluded(command, row, outcome)
             return
         if not await self._again(command, dispatched, outcome.reason):
-            problem = (
-                "Nobody could say whether the amount is held on the card. Ask the acquirer for this terminal's "
-                "authorisations of that time, and have a hold that stands released; then make the test again."
-            )
-            await self._unreleased(command, problem)
+            await self._unreleased(command, m.Unconfirmed.HOLD_UNKNOWN)
 
     async def release(self, command: m.ReleaseTrial, dispatched: Dispatched) -> None:
         """Release until it is confirmed."""
@@ -133,15 +129,14 @@ class TrialDoers:
             case Unknown(reason):
                 if await self._again(command, dispatched, reason):
                     return
-                why = "The provider never answered whether the hold is released."
+                cause = m.Unconfirmed.UNANSWERED
             case Captured():
-                why = "The amount was captured instead of released: the card was charged."
+                cause = m.Unconfirmed.CAPTURED
             case Failed():
-                why = "The provider says that the payment failed, and not that the hold is released."
+                cause = m.Unconfirmed.FAILED
             case NotFound():
-                why = "The provider knows no such payment any more, and nobody can say whether the hold is gone."
-        mend = f"Ask the acquirer about payment {row.payment_ref} and have it given back; then test again."
-        await self._unreleased(command, f"{why} {mend}")
+                cause = m.Unconfirmed.NOT_FOUND
+        await self._unreleased(command, cause)
 
     # --- outcomes -----------------------------------------------------------------------------------------------------
 
@@ -184,9 +179,9 @@ class TrialDoers:
         await self._done(command, failed)
         self._wake(row.serial)
 
-    async def _unreleased(self, command: Any, problem: str) -> None:
+    async def _unreleased(self, command: Any, cause: m.Unconfirmed) -> None:
         key = f"{command.key}:unreleased"
-        fact = m.TrialUnreleased(key=key, at=self._now(), test_id=command.test_id, problem=problem)
+        fact = m.TrialUnreleased(key=key, at=self._now(), test_id=command.test_id, cause=cause)
         await self._done(command, fact)
 
     async def _done(self, command: Any, fact: Fact) -> None:

@@ -21,6 +21,7 @@ from billing.ledger import PLATFORM
 from csms.terminals.calendar import Entry, Span
 from csms.terminals.due_dates import local_day
 from csms.terminals.inventory import MOVES, State, move
+from csms.terminals.reminder_words import say
 from csms.terminals.reminders import remind
 from csms.terminals.time_zones import zone_of
 from storage import care_schema as t
@@ -111,7 +112,7 @@ async def announce(
     await connection.execute(
         t.visit_terminals.insert(), [{"visit_id": visit_id, "serial": serial} for serial in wanted]
     )
-    zone = await zone_of(connection, owner_id)
+    day = local_day(starts_at, await zone_of(connection, owner_id))
     await remind(
         connection,
         now,
@@ -119,9 +120,9 @@ async def announce(
         owner_id=PLATFORM,
         kind="visit",
         about=visit_id,
-        subject=f"A visit to terminals of {owner_id} is announced: verify it",
-        body=f"{company} announces a visit on {local_day(starts_at, zone)} to: {', '.join(wanted)}.\n{purpose}",
-        due_on=local_day(starts_at, zone),
+        subject=say("visit_announced", owner=owner_id),
+        body=[say("visit_announced_what", company=company, day=day, serials=", ".join(wanted), purpose=purpose)],
+        due_on=day,
     )
     return visit_id
 
@@ -153,7 +154,7 @@ async def verify(connection: AsyncConnection, row: Any, *, by: str, now: datetim
         code_hash=hashed,
         wrong_codes=0,
     )
-    zone = await zone_of(connection, row.owner_id)
+    day = local_day(row.starts_at, await zone_of(connection, row.owner_id))
     await remind(
         connection,
         now,
@@ -161,13 +162,17 @@ async def verify(connection: AsyncConnection, row: Any, *, by: str, now: datetim
         owner_id=row.owner_id,
         kind="visit",
         about=row.visit_id,
-        subject=f"A visit by {row.company} on {local_day(row.starts_at, zone)} is verified",
-        body=(
-            f"{row.visitor} of {row.company} comes for: {row.purpose}\nAsk at the door for the document that ends in "
-            f"{row.document_ending or '(not told)'} and for the code, and check the code before you let anybody touch "
-            "a terminal."
-        ),
-        due_on=local_day(row.starts_at, zone),
+        subject=say("visit_verified", company=row.company, day=day),
+        body=[
+            say(
+                "visit_verified_what",
+                visitor=row.visitor,
+                company=row.company,
+                purpose=row.purpose,
+                document=row.document_ending or say("document_not_told"),
+            )
+        ],
+        due_on=day,
     )
     return code
 
@@ -185,7 +190,7 @@ async def refuse(connection: AsyncConnection, row: Any, *, reason: str, by: str,
         reason=reason,
         code_hash=None,
     )
-    zone = await zone_of(connection, row.owner_id)
+    day = local_day(row.starts_at, await zone_of(connection, row.owner_id))
     await remind(
         connection,
         now,
@@ -193,9 +198,9 @@ async def refuse(connection: AsyncConnection, row: Any, *, reason: str, by: str,
         owner_id=row.owner_id,
         kind="visit",
         about=row.visit_id,
-        subject=f"Let nobody in: the visit by {row.company} on {local_day(row.starts_at, zone)} is refused",
-        body=f"The platform did not verify {row.visitor} of {row.company}: {reason}\nNobody touches a terminal.",
-        due_on=local_day(row.starts_at, zone),
+        subject=say("visit_refused", company=row.company, day=day),
+        body=[say("visit_refused_what", visitor=row.visitor, company=row.company, reason=reason)],
+        due_on=day,
     )
 
 
@@ -241,8 +246,8 @@ async def refuse_for_codes(connection: AsyncConnection, row: Any, wrong: int, no
         owner_id=PLATFORM,
         kind="visit",
         about=row.visit_id,
-        subject=f"Visit {row.visit_id}: {wrong} wrong codes at the door",
-        body=f"Somebody tried to be let in as {row.visitor} of {row.company}. The visit is refused.",
+        subject=say("visit_codes", visit=row.visit_id, wrong=wrong),
+        body=[say("visit_codes_what", visitor=row.visitor, company=row.company)],
         due_on=now.date(),
     )
 
@@ -314,17 +319,14 @@ async def contribute(connection: AsyncConnection, span: Span) -> list[Entry]:
     v = t.visits.c
     states = [Standing.ANNOUNCED.value, Standing.VERIFIED.value]
     query = select(t.visits).where(v.owner_id == span.owner_id, v.state.in_(states), v.ends_at >= span.now)
-    return [
-        Entry(
-            uid=f"visit-{row.visit_id}",
-            starts=row.starts_at,
-            summary=f"Visit by {row.company} ({row.state})",
-            description=row.purpose
-            if row.state == Standing.VERIFIED.value
-            else f"Not verified yet: let nobody in. {row.purpose}",
-        )
-        for row in await connection.execute(query)
-    ]
+    found = []
+    for row in await connection.execute(query):
+        summary, description = say("calendar_visit", company=row.company).written(span.language), row.purpose
+        if row.state != Standing.VERIFIED.value:
+            summary = say("calendar_visit_open", company=row.company).written(span.language)
+            description = say("calendar_visit_open_what", purpose=row.purpose).written(span.language)
+        found.append(Entry(uid=f"visit-{row.visit_id}", starts=row.starts_at, summary=summary, description=description))
+    return found
 
 
 CALENDAR = (contribute,)

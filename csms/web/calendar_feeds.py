@@ -17,6 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from csms.terminals.calendar import Contributor, Span, read, render
+from csms.terminals.reminder_words import say
 from csms.terminals.time_zones import zone_of
 from csms.web.uploads import token_hash
 from storage import care_schema as t
@@ -54,7 +55,7 @@ class CalendarFeeds:
             return _not_found()
         hashed, f, o = token_hash(found[1]), t.calendar_feeds.c, owner_schema.owners.c
         query = (
-            select(f.owner_id, f.token_hash, o.legal_name)
+            select(f.owner_id, f.token_hash, o.legal_name, o.language)
             .join(owner_schema.owners, o.owner_id == f.owner_id)
             .where(f.token_hash == hashed)
         )
@@ -63,9 +64,10 @@ class CalendarFeeds:
             if row is None or not hmac.compare_digest(row.token_hash, hashed):
                 return _not_found()
             zone = await zone_of(connection, row.owner_id)
-            span = Span(owner_id=row.owner_id, zone=zone, now=self._now())
+            span = Span(owner_id=row.owner_id, language=row.language, zone=zone, now=self._now())
             told = await read(connection, span, self._contributors)
-        body = render(told, zone, f"Terminals of {row.legal_name}", self._domain)
+        name = say("calendar", owner=row.legal_name).written(row.language)
+        body = render(told, zone, name, self._domain)
         tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         if tag in [one.strip() for one in request.headers.get("If-None-Match", "").split(",")]:
             return web.Response(status=304, headers=_HEADERS | {"ETag": tag})

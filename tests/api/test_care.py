@@ -11,7 +11,7 @@ from PIL import Image
 from sqlalchemy import select
 
 from csms.web.api.access import Role, create_token
-from storage import fleet_schema
+from storage import fleet_schema, owner_schema
 from storage import schema as s
 from storage.engine import reading, writing
 from tests.conformance.bench import Bench
@@ -279,6 +279,44 @@ async def test_the_calendar_is_read_by_whoever_has_its_address(bench: Bench, cap
     assert len(secret) == 43
     assert secret not in caplog.text
     assert "GET /calendar/{name}" in caplog.text or not caplog.records
+
+
+async def test_the_calendar_speaks_the_owners_language(bench: Bench) -> None:
+    _, bench.token, _ = await furnish(bench)
+    now = datetime.now(UTC)
+    await licensed(bench, now + timedelta(days=60))
+    visit = {"serials": ["L1"], "visitor": "Per", "company": "Service AS", "purpose": "Bytte av leser"}
+    visit |= {"starts_at": now.isoformat(), "ends_at": (now + timedelta(hours=2)).isoformat()}
+    await bench.api("POST", "/visits", visit, status=201)
+    await bench.api("POST", "/terminals/A1/battery-charges", {"charged_by": "Kari"}, status=201)
+    await bench.api("POST", "/terminals/L1/incidents", {"kind": "theft"}, status=201)
+    made = await bench.api("POST", f"/owners/{OWNER}/calendar-feed", status=201)
+    feed = made["url"].replace("http://127.0.0.1:1/", f"http://127.0.0.1:{bench.app.http_port}/")
+    english = await calendar(bench, feed)
+    async with writing(bench.app.engine) as connection:
+        mine = owner_schema.owners.c.owner_id == OWNER
+        await connection.execute(owner_schema.owners.update().where(mine).values(language="nb"))
+    norwegian = await calendar(bench, feed)
+    assert {str(one["summary"]) for one in english.values()} == {
+        "Terminal L2: inspection (weekly), last day",
+        "Terminal A1: charge its battery",
+        "Terminal L2: its licence ends",
+        "Incident 1 (theft, L1): notice to the platform is due",
+        "Visit by Service AS (announced)",
+        "Statement due",
+    }
+    assert {str(one["summary"]) for one in norwegian.values()} == {
+        "Terminal L2: kontroll (ukentlig), siste dag",
+        "Terminal A1: lad batteriet",
+        "Terminal L2: lisensen går ut",
+        "Hendelse 1 (tyveri, L1): frist for varselet til plattformen",
+        "Besøk fra Service AS (meldt)",
+        "Avregning",
+    }
+    assert norwegian["licence-L2"]["description"] == "Fra da av tar den ikke kort. Forny lisensen før det."
+    assert {one["sequence"] for one in norwegian.values()} == {1}
+    async with bench.http.get(feed) as answer:
+        assert "X-WR-CALNAME:Terminalene til Owner AS" in await answer.text()
 
 
 async def licensed(bench: Bench, until: datetime) -> None:

@@ -180,6 +180,8 @@ async def test_the_platform_is_an_owner_whose_names_come_from_the_settings(bench
     assert platform["legal_name"] == "Unconfigured operator"
     changed = await edit(bench, platform, {"iban": IBAN, "contacts": [{"name": "Kari", "email": "k@example.org"}]})
     assert (changed["iban"], changed["legal_name"]) == (IBAN, "Unconfigured operator")
+    changed = await edit(bench, changed, {"language": "nb"})
+    assert changed["language"] == "nb"
     for name, value in (("legal_name", "Other AS"), ("organisation_number", "923609016"), ("country", "SE")):
         assert "settings file" in (await edit(bench, changed, {name: value}, status=409))["detail"]
     assert "cannot be closed" in (await edit(bench, changed, {"state": "closed"}, status=409))["detail"]

@@ -139,7 +139,8 @@ async def test_a_release_is_tried_until_it_is_confirmed(database_url: str, fault
             told = (await connection.execute(select(reminder_schema.reminders))).all()
         late = fault != "apply_then_drop"
         assert {row.owner_id for row in told} == ({"platform", OWNER} if late else set())
-        assert all("a hold may stand" in row.body for row in told)
+        says = {"platform": "a hold may stand on the card", OWNER: "kan det stå en reservasjon på kortet"}
+        assert all(says[row.owner_id] in row.body for row in told)
 
 
 async def test_a_release_that_nobody_ever_confirms_raises_an_alarm(database_url: str) -> None:
@@ -161,6 +162,8 @@ async def test_a_release_that_nobody_ever_confirms_raises_an_alarm(database_url:
         async with reading(rig.on.app.engine) as connection:
             told = (await connection.execute(select(reminder_schema.reminders))).all()
         assert len(told) == 4  # late, and given up; the owner, and the platform
+        assert sum("Ask the acquirer" in row.body for row in told) == 1
+        assert sum("Spør innløseren" in row.body for row in told) == 1
         rig.at.faults.clear()
         await rig.begin_test(case_id)
         await rig.present("visa-2")

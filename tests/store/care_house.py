@@ -139,7 +139,12 @@ class CareHouse:
 
 
 async def add_owner(
-    engine: AsyncEngine, owner_id: str = OWNER, *, emails: tuple[str, ...] = (), time_zone: str = "Europe/Oslo"
+    engine: AsyncEngine,
+    owner_id: str = OWNER,
+    *,
+    emails: tuple[str, ...] = (),
+    time_zone: str = "Europe/Oslo",
+    language: str = "en",
 ) -> None:
     """An owner with contacts at these addresses."""
     contacts = [{"name": f"Contact {n}", "role": "owner", "email": one, "phone": ""} for n, one in enumerate(emails)]
@@ -153,7 +158,7 @@ async def add_owner(
                 address="[]",
                 country="NO",
                 currency="NOK",
-                language="en",
+                language=language,
                 time_zone=time_zone,
                 contacts=orjson.dumps(contacts).decode(),
                 terms="{}",

@@ -18,14 +18,16 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from billing.ledger import PLATFORM
+from csms.terminals import incidents
 from csms.terminals.letters import Recipient, message_id
 from csms.terminals.mail import NO_SETTINGS, NOBODY, MailOptions, Security
+from csms.terminals.reminder_words import named, say
 from csms.terminals.reminders import remind
 from storage import care_schema
 from storage import schema as s
 from storage.engine import reading, writing
 from tests.pki import pki
-from tests.store.care_house import OWNER, CareHouse, add_owner, care_house
+from tests.store.care_house import OWNER, CareHouse, add_owner, add_terminal, care_house
 
 T0 = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 KARI, OLA, PER = "kari@owner.example", "ola@owner.example", "per@owner.example"
@@ -108,8 +110,10 @@ def options(port: int, *, tls: bool = False, trusted: Any = None, user: str = ""
 
 
 @asynccontextmanager
-async def sending(engine: AsyncEngine, mail: MailOptions | None, *emails: str) -> AsyncIterator[CareHouse]:
-    await add_owner(engine, emails=emails)
+async def sending(
+    engine: AsyncEngine, mail: MailOptions | None, *emails: str, language: str = "en"
+) -> AsyncIterator[CareHouse]:
+    await add_owner(engine, emails=emails, language=language)
     async with care_house(engine, T0, mail=mail, give_up=timedelta(days=14)) as house:
         yield house
 
@@ -123,8 +127,8 @@ async def write(house: CareHouse, key: str = KEY, owner_id: str = OWNER) -> None
             owner_id=owner_id,
             kind="inspection",
             about="P1",
-            subject="Terminal P1: the inspection is overdue",
-            body="Look at it.",
+            subject=say("inspection_due", serial="P1", occasion=named("weekly")),
+            body=[say("inspection_what", serial="P1"), say("in_doubt")],
             due_on=date(2026, 3, 15),
         )
     house.service.wake(house.clock.now())
@@ -158,13 +162,51 @@ async def test_everybody_gets_it_once(engine: AsyncEngine) -> None:
             assert (row.sent_at, row.problem) == (T0, None)
             assert office.to() == [[KARI, OLA]]
             read = message_from_bytes(office.letters[0].content, policy=default)  # type: ignore[arg-type]
-            assert read["Subject"] == "Terminal P1: the inspection is overdue"
+            assert read["Subject"] == "Terminal P1: the inspection (weekly) is due now"
             assert read["Message-ID"] == message_id(KEY, "tapvolt.example")
             assert read["Date"].datetime == T0
             assert str(read["To"]) == f"Contact 0 <{KARI}>, Contact 1 <{OLA}>"
             await write(house, "platform's", PLATFORM)
             await eventually(house, lambda row: row.sent_at is not None, "platform's")
             assert office.to()[1:] == [["ops@tapvolt.example"]]
+
+
+@pytest.mark.parametrize(
+    ("platforms", "theirs"),
+    [
+        ("", "Incident 1, terminal P1: the notice is due by 11 Mar 2026 13:00 CET"),
+        ("nb", "Hendelse 1, terminal P1: varselet må sendes innen 11.03.2026 13:00 CET"),
+    ],
+)
+async def test_everybody_is_written_to_in_their_own_language(engine: AsyncEngine, platforms: str, theirs: str) -> None:
+    if platforms:
+        await add_owner(engine, PLATFORM, language=platforms)
+    with post_office() as office:
+        async with sending(engine, options(office.port), KARI, language="nb") as house:
+            await add_terminal(engine, "P1")
+            async with writing(engine) as connection:
+                await incidents.report(
+                    connection, "P1", incidents.Kind.THEFT, description="Den er borte.", by="Kari", now=T0
+                )
+            house.service.wake(T0)
+            async with asyncio.timeout(20):
+                while len(office.letters) < 2:
+                    await asyncio.sleep(0.005)
+            read = {
+                letter.rcpt_tos[0]: message_from_bytes(letter.content, policy=default)  # type: ignore[arg-type]
+                for letter in office.letters
+            }
+            assert read.keys() == {KARI, "ops@tapvolt.example"}
+            assert read["ops@tapvolt.example"]["Subject"] == theirs
+            assert read[KARI]["Subject"] == "Hendelse 1, terminal P1: varselet må sendes innen 11.03.2026 13:00 CET"
+            assert read[KARI].get_content().splitlines() == [
+                "Terminal P1: tyveri, meldt av Kari.",
+                "Den tar ikke kort før hendelsen er avsluttet.",
+                "",
+                "Varselet til plattformen må sendes innen 11.03.2026 13:00 CET. Det må inneholde en full beskrivelse, "
+                "hva som er gjort og skal gjøres, hvordan opplysninger og terminaler er sikret, og kontaktpersoner "
+                "som kan nås.",
+            ]
 
 
 async def test_starttls_and_a_password(engine: AsyncEngine) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from csms.nouns import keepers
+from csms.terminals.reminder_words import Phrase
 from csms.terminals.reminders import remind
 from csms.terminals.rounds import MakeRound, Round, RoundDoer, RoundTimes, Step
 from sessions.clock import ManualClock
@@ -38,8 +39,8 @@ class Diary:
 
     async def step(self, r: Round) -> None:
         await remind(
-            r.connection, r.now, key=f"diary:{r.day}", owner_id="platform", kind="diary", about="", subject="a day",
-            body="", due_on=r.day,
+            r.connection, r.now, key=f"diary:{r.day}", owner_id="platform", kind="diary", about="",
+            subject=Phrase({"en": "a day"}), body=[], due_on=r.day,
         )  # fmt: skip
         if self.falls_on == r.day:
             raise RuntimeError("the step fell")

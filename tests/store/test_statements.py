@@ -288,7 +288,7 @@ async def test_the_next_statement_stands_in_the_owners_calendar(engine: AsyncEng
 
     async def due() -> list[tuple[str, date]]:
         async with reading(engine) as connection:
-            span = Span(owner_id="own_a", zone=OSLO, now=moment(2026, 2, 5))
+            span = Span(owner_id="own_a", language="en", zone=OSLO, now=moment(2026, 2, 5))
             return [(entry.uid, date(*entry.starts.timetuple()[:3])) for entry in await contribute(connection, span)]
 
     assert await due() == [("statement:own_a:20260101", date(2026, 2, 1))]
