@@ -16,8 +16,9 @@ from collections import Counter
 from pathlib import Path
 
 from storage.engine import create_engine
-from tests.databases import KINDS, Databases
+from tests.databases import Databases
 from tests.month.filling import fill
+from tests.scale import KINDS
 from tests.store.test_reconciliation_month import found, month, reconcile_month
 
 

@@ -6,13 +6,20 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from billing.pan import contains_pan, redact_pans
-from tests.databases import database_url, databases
+from tests.databases import database_url, databases, databases_of_the_test, kinds_of
 
 # A busy machine draws slowly, and answers late; that says nothing about what is tried.
 settings.register_profile("tapvolt", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tapvolt")
 
-__all__ = ["database_url", "databases"]
+__all__ = ["database_url", "databases", "databases_of_the_test"]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Deal the databases out, to tests that do not choose themselves."""
+    chosen = any(mark.args[0] == "database_url" for mark in metafunc.definition.iter_markers("parametrize"))
+    if "database_url" in metafunc.fixturenames and not chosen:
+        metafunc.parametrize("database_url", kinds_of(metafunc.definition.nodeid), indirect=True)
 
 
 @pytest.hookimpl(wrapper=True)

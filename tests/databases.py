@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 from sqlalchemy import make_url, text
@@ -21,8 +22,8 @@ from csms.pan_check import scan_database
 from storage.engine import create_engine
 from storage.tables import load
 from storage.upgrade import upgrade
+from tests.scale import FULL, KINDS
 
-KINDS = ("sqlite", "postgresql")
 _numbers = itertools.count()
 
 
@@ -199,6 +200,16 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     made.close()
 
 
+def kinds_of(test: str) -> tuple[str, ...]:
+    """On which databases a test is played that asks for ``database_url``: on both, if it is one of storage.
+
+    At less than full scale the others are dealt out by their names, half of them to each.
+    """
+    if FULL or test.startswith("tests/store/"):
+        return KINDS
+    return (KINDS[crc32(test.encode()) % len(KINDS)],)
+
+
 @pytest.fixture(autouse=True)
 def databases_of_the_test(request: pytest.FixtureRequest, databases: Databases) -> Iterator[None]:
     """First of a test's own fixtures, so the last to end: nothing of the test runs on its databases any more."""
@@ -206,7 +217,7 @@ def databases_of_the_test(request: pytest.FixtureRequest, databases: Databases) 
         yield
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture
 def database_url(request: pytest.FixtureRequest, databases: Databases) -> str:
-    """A fresh database of each kind."""
+    """A fresh database, of each kind in turn (`kinds_of`)."""
     return databases.fresh(request.param)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 
-from tests.databases import KINDS
-
+KINDS = ("sqlite", "postgresql")
 FULL = os.environ.get("FULL_SCALE", "") not in {"", "0"}
 #: Where what takes long and asks little of the database is played.
 LONG_ON = KINDS if FULL else KINDS[:1]

@@ -30,7 +30,8 @@ from tests.api import two_owners
 from tests.api.naming import FINDS, KEPT_AS_IT_IS, NAMING, TAKEN, Naming
 from tests.api.sides import Side, World
 from tests.api.two_owners import CALLED, COMMON, QUERIES, WITHIN
-from tests.databases import KINDS, Databases
+from tests.databases import Databases
+from tests.scale import LONG_ON
 
 in_the_world = pytest.mark.asyncio(loop_scope="module")
 
@@ -58,7 +59,7 @@ _NOT_OF_ITS_OWN = {"/licences", "/licence-orders", "/statements", "/processors",
 _THE_HOLDERS = {"/reconciliation/settlements", "/reconciliation/discrepancies"}
 
 
-@pytest_asyncio.fixture(name="world", scope="module", loop_scope="module", params=KINDS)
+@pytest_asyncio.fixture(name="world", scope="module", loop_scope="module", params=LONG_ON)
 async def running_world(request: pytest.FixtureRequest, databases: Databases) -> AsyncIterator[World]:
     """Two owners and the platform: one world for all tests, since making it takes longer than they do."""
     async with two_owners.two_owners(databases.fresh(request.param)) as made:

@@ -24,9 +24,9 @@ from simulators.station import SimClock, Station, StationConfig
 from simulators.terminal_cloud import TerminalCloud, TerminalCloudConfig
 from storage import schema as t
 from storage.engine import create_engine, reading
-from tests.databases import KINDS, Databases
+from tests.databases import Databases
 from tests.faults.server_process import ServerProcess, free_port
-from tests.scale import FULL
+from tests.scale import FULL, KINDS
 
 SPEED = 300.0
 SHARDS = 4 if FULL else 2

@@ -23,8 +23,9 @@ from simulators.terminal_cloud import TerminalCloud
 from storage import owner_schema as o
 from storage import schema as t
 from storage.engine import create_engine, reading, writing
-from tests.databases import KINDS, Databases
+from tests.databases import Databases
 from tests.faults.test_crash import PATIENCE_S, SERIAL, Act, until
+from tests.scale import KINDS
 from tests.two_domains import (
     OWN_DOMAIN,
     OWN_KEY,

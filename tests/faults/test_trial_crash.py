@@ -22,9 +22,10 @@ from simulators.terminal_cloud import TerminalCloud, TerminalCloudConfig
 from storage import onboarding_schema, owner_schema
 from storage import schema as t
 from storage.engine import create_engine, reading, writing
-from tests.databases import KINDS, Databases
+from tests.databases import Databases
 from tests.faults.server_process import ServerProcess, free_port
 from tests.journeys.onboarding_stage import OWNER, owner_row
+from tests.scale import KINDS
 
 SPEED = 60.0
 SERIAL = "CRASH-N1"

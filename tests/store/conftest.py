@@ -9,7 +9,8 @@ import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from storage.engine import create_engine
-from tests.databases import KINDS, Databases
+from tests.databases import Databases
+from tests.scale import KINDS
 
 
 @pytest_asyncio.fixture
