@@ -1,8 +1,10 @@
 """Fixtures for all tests, and a rule: what they print and log has no card number in it."""
 
-from collections.abc import Generator
+import gc
+from collections.abc import Generator, Iterator
 
 import pytest
+from aiohttp import web_app
 from hypothesis import HealthCheck, settings
 
 from billing.pan import contains_pan, redact_pans
@@ -20,6 +22,24 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     chosen = any(mark.args[0] == "database_url" for mark in metafunc.definition.iter_markers("parametrize"))
     if "database_url" in metafunc.fixturenames and not chosen:
         metafunc.parametrize("database_url", kinds_of(metafunc.definition.nodeid), indirect=True)
+
+
+def pytest_collection() -> None:
+    """Collecting tests makes nothing but what stays: nothing for the collector of garbage to find."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """What is there now it need not look through again and again."""
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.fixture(autouse=True)
+def no_system_outlives_its_test() -> Iterator[None]:
+    """aiohttp remembers every application it has served, and with it all of its system; hundreds are a gigabyte."""
+    yield
+    web_app._cached_build_middleware.cache_clear()
 
 
 @pytest.hookimpl(wrapper=True)
