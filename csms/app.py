@@ -196,7 +196,7 @@ class App:
             built_in=self.built_in,
             files=self.files,
             link_lifetime=timedelta(hours=settings.files.link_lifetime_h),
-            onboarding=onboarding_options(settings, self._wake_terminal),
+            onboarding=onboarding_options(settings),
             now=self.clock.now,
             public_url=self.public_url,
             photo_bytes=settings.care.photo_bytes,
@@ -204,6 +204,7 @@ class App:
             licence_grace_days=settings.licences.grace_days,
             processors=self.processors,
             debtor=settings.payouts.debtor(settings.issuer.name),
+            wake=self._wake_terminal,
             reconciliation=ReconciliationOptions(
                 platform=settings.issuer.name,
                 contact=settings.issuer.email,
@@ -213,7 +214,7 @@ class App:
             ),
         )
         if self.bridge is not None:
-            self.api.probe, self.api.wake = self.bridge.probe, self.bridge.wake
+            self.api.probe = self.bridge.probe
         self.outbox = Outbox(self.engine, self.clock, node=settings.node, do=doers, lane_of=doers.lane)
         self.service.on_commands = self.outbox.take
         self._http: web.AppRunner | None = None
@@ -239,6 +240,7 @@ class App:
         doers.add(ReleaseTrial, trials.release)
 
     def _wake_terminal(self, serial: str) -> None:
+        """Something changed for it; without a bridge, nobody keeps terminals."""
         if self.bridge is not None:
             self.bridge.wake(serial)
 

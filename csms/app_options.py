@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -30,8 +29,8 @@ def processors(settings: Settings, engine: AsyncEngine) -> Processors:
     )
 
 
-def onboarding_options(settings: Settings, wake: Callable[[str], None]) -> OnboardingOptions:
-    """Onboarding's options. ``wake``: tells a terminal's keeper to look."""
+def onboarding_options(settings: Settings) -> OnboardingOptions:
+    """Onboarding's options."""
     o = settings.onboarding
     return OnboardingOptions(
         test_amount=o.test_amount,
@@ -40,7 +39,6 @@ def onboarding_options(settings: Settings, wake: Callable[[str], None]) -> Onboa
         test_valid=timedelta(hours=o.test_valid_h),
         max_attachment_bytes=o.max_attachment_bytes,
         max_import_rows=o.max_import_rows,
-        wake=wake,
     )
 
 

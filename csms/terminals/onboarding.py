@@ -5,7 +5,7 @@ Everything here works in the caller's transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -69,11 +69,7 @@ class NoSuchTerminalError(CaseRefusedError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnboardingOptions:
-    """The operator's settings, and what the rooms above know.
-
-    ``wake``: tells the keeper of a terminal to look. ``test_amount``: in major
-    units of the terminal's currency.
-    """
+    """The operator's settings. ``test_amount``: in major units of the terminal's currency."""
 
     test_amount: Decimal
     card_wait: timedelta
@@ -81,7 +77,6 @@ class OnboardingOptions:
     test_valid: timedelta
     max_attachment_bytes: int
     max_import_rows: int
-    wake: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

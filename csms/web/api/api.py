@@ -32,10 +32,6 @@ from csms.web.api.problem import Problem
 from sessions.service import Service
 
 
-def _no_keepers(_serial: str) -> None:
-    """There is no bridge: nobody keeps terminals."""
-
-
 @dataclass(slots=True, kw_only=True)
 class Api:
     """What operations work with.
@@ -64,8 +60,8 @@ class Api:
     processors: Processors
     debtor: Debtor
     reconciliation: ReconciliationOptions
+    wake: Callable[[str], None]
     probe: Probe | None = None
-    wake: Callable[[str], None] = _no_keepers
 
     def routes(self) -> Sequence[web.RouteDef]:
         """Every operation, and the document that describes them."""

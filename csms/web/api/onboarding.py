@@ -223,7 +223,7 @@ async def start_onboarding(call: ApiCall) -> Reply:
     )
     async with changing(call) as connection:
         case_id = await onboarding.start(connection, new, call.api.onboarding, call.now)
-    call.api.onboarding.wake(new.serial)
+    call.api.wake(new.serial)
     return Reply(await shown(call, case_id), 201, {"Location": f"{PREFIX}/onboarding-cases/{case_id}"})
 
 
@@ -346,7 +346,7 @@ async def start_test_transaction(call: ApiCall) -> Reply:
         test_id, serial = await trial.begin(
             connection, case.case_id, call.api.onboarding, by=call.caller.actor, now=call.now
         )
-    call.api.onboarding.wake(serial)
+    call.api.wake(serial)
     call.api.service.wake(call.now)
     [made] = [test for test in (await shown(call, case.case_id)).test_transactions if test.test_id == test_id]
     return Reply(made, 201, {"Location": f"{PREFIX}/onboarding-cases/{case.case_id}"})
@@ -389,7 +389,7 @@ async def finish_onboarding(call: ApiCall) -> CaseWithSteps:
             f"The terminal cannot go live yet; {len(missing)} things stand in the way, see errors.",
             errors=[FieldProblem(field="steps", detail=sentence) for sentence in missing],
         )
-    call.api.onboarding.wake(case.serial)
+    call.api.wake(case.serial)
     return await shown(call, case.case_id)
 
 
@@ -407,7 +407,7 @@ async def cancel_onboarding(call: ApiCall) -> CaseWithSteps:
     case = await require_case(call)
     async with changing(call) as connection:
         serial = await onboarding.cancel(connection, case.case_id, call.body.reason, by=call.caller.actor, now=call.now)
-    call.api.onboarding.wake(serial)
+    call.api.wake(serial)
     return await shown(call, case.case_id)
 
 

@@ -205,7 +205,7 @@ async def import_onboarding(call: ApiCall) -> ImportReport:
     reports = await imports.import_rows(call.api.engine, sent.rows, who, options, call.api.now)
     for report in reports:
         if report.outcome is RowOutcome.STARTED:
-            options.wake(report.serial)
+            call.api.wake(report.serial)
     told = [
         ImportedRow(
             row=made.row,
