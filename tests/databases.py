@@ -141,7 +141,6 @@ class Databases:
         self._template: Path | None = None
         self._made: list[str] = []
         self._with_schema: set[str] = set()
-        self._looked_at: set[tuple[str, str]] = set()
 
     def fresh(self, kind: str) -> str:
         """The URL of a new database with the newest schema."""
@@ -173,26 +172,24 @@ class Databases:
         return self._template
 
     @contextmanager
-    def of_test(self, test: str) -> Iterator[None]:
-        """Remove what ``test`` (its name without parameters) makes; fail if it left a card number there (PCI DSS 3.4).
+    def of_test(self) -> Iterator[None]:
+        """Remove what is made within; fail if it left a card number there (PCI DSS 3.4).
 
-        They go at once: thousands left to the end would take the server minutes to remove. One of each kind and test
-        is looked through, the newest: what a test writes does not depend on its parameters' values.
+        They go at once: thousands left to the end would take the server minutes to remove.
         """
         before = len(self._made)
         try:
             yield
         finally:
             made, self._made[before:] = self._made[before:], []
-            newest = {url.partition(":")[0]: url for url in made if url in self._with_schema}
-            new = [(kind, url) for kind, url in newest.items() if (test, kind) not in self._looked_at]
-            self._looked_at.update((test, kind) for kind in newest)
             try:
-                found = [f"{kind}: {hit}" for kind, url in new for hit in _hits(url)]
+                found = [
+                    f"{url.partition(':')[0]}: {hit}" for url in made if url in self._with_schema for hit in _hits(url)
+                ]
             finally:
                 for url in made:
                     self._drop(url)
-            assert found == [], "a card number stands in the database"
+            assert not found, f"a card number stands in: {'; '.join(found)}"
 
     def _drop(self, url: str) -> None:
         if url.startswith("postgresql") and self._postgres is not None:
@@ -243,9 +240,9 @@ def kinds_of(test: str) -> tuple[str, ...]:
 
 
 @pytest.fixture(autouse=True)
-def databases_of_the_test(request: pytest.FixtureRequest, databases: Databases) -> Iterator[None]:
+def databases_of_the_test(databases: Databases) -> Iterator[None]:
     """First of a test's own fixtures, so the last to end: nothing of the test runs on its databases any more."""
-    with databases.of_test(request.node.nodeid.partition("[")[0]):
+    with databases.of_test():
         yield
 
 

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, text
+from sqlalchemy import delete, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from csms.cli import main
 from csms.pan_check import reflected, scan_database, scan_log
 from storage import fleet_schema, schema
-from storage.engine import create_engine, writing
+from storage.engine import create_engine, reading, writing
 from storage.upgrade import upgrade
+from tests.databases import Databases
+from tests.scale import KINDS
 
 PAN = "4" + "1" * 15
 EVENT = {"station_id": "CS1", "action": "DataTransfer", "recorded_at": datetime(2026, 3, 1, tzinfo=UTC)}
@@ -100,3 +103,21 @@ async def test_the_command_tells_places_and_exits_with_one(
     assert "a.log: line 1" in told.err
     assert PAN not in told.err + told.out
     assert await asyncio.to_thread(main, ["pan-check", str(tmp_path / "none.log")]) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_test_that_leaves_one_fails_and_its_database_goes(kind: str, databases: Databases) -> None:
+    within = databases.of_test()
+    within.__enter__()
+    url = databases.fresh(kind)
+    engine = create_engine(url)
+    async with writing(engine) as connection:
+        await connection.execute(schema.station_events.insert(), [EVENT | {"payload": PAN}])
+    await engine.dispose()
+    with pytest.raises(AssertionError, match=f"^a card number stands in: {kind}: station_events.payload: 1$"):
+        within.__exit__(None, None, None)
+    gone = create_engine(url)
+    with pytest.raises(DBAPIError):
+        async with reading(gone) as connection:
+            await connection.execute(select(schema.station_events))
+    await gone.dispose()
