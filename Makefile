@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 TOOLS := $(VENV)/tools
 LOCK := pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 # Many tests wait for sockets and databases, not for the processor.
-WORKERS ?= 6
+WORKERS ?= 4
 # What is compiled once is not compiled anew by each of the tests' processes.
 unexport PYTHONDONTWRITEBYTECODE
 

@@ -385,8 +385,8 @@ async def test_an_apollo_asks_which_evse(sqlite: str) -> None:
         await station.plug(2)
         await station.wait_for(lambda s: s.evse(2).delivered_wh >= 100, timeout_s=PATIENCE_S)
         # The QR of the receipt's page is on the screen while it charges.
-        screen = str(on.cloud.screen("T1")["custom"])
-        assert f"/r/{session.receipt_token}" in screen
+        page = f"/r/{session.receipt_token}"
+        await on.cloud.wait_for(lambda c: page in str(c.screen("T1")["custom"]), PATIENCE_S)
         await station.unplug(2)
         await captured(on, station, 2)
 
