@@ -197,7 +197,12 @@ _WORDS: dict[str, dict[str, str]] = {
 LANGUAGES = ("en", "nb")
 
 
+def known_language(language: str) -> str:
+    """The language, or English where it is not known."""
+    return language if language in LANGUAGES else "en"
+
+
 def words(language: str) -> Mapping[str, str]:
     """The words of a language by key; English where the language is not known."""
-    known = language if language in LANGUAGES else "en"
+    known = known_language(language)
     return {key: translations[known] for key, translations in _WORDS.items()}

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import Union
 
 from billing.receipt_view import format_day, format_local
-from billing.words import LANGUAGES
+from billing.words import known_language
 
 #: A day; a moment, shown on the clock of its own zone; another phrase; or what stands as it is.
 Field = Union[str, int, date, datetime, "Phrase"]
@@ -27,7 +27,7 @@ class Phrase:
 
     def written(self, language: str) -> str:
         """As it is said in ``language``; in English where that is not known."""
-        known = language if language in LANGUAGES else LANGUAGES[0]
+        known = known_language(language)
         return self.translations[known].format_map({name: _shown(one, known) for name, one in self.fields.items()})
 
 
