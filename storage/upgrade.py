@@ -20,18 +20,15 @@ class SchemaError(RuntimeError):
     """The database's schema is not the one this program needs; the text says what to do."""
 
 
-def _config(connection: Connection) -> Config:
+def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.attributes["connection"] = connection
     return config
 
 
 @cache
 def _newest() -> str:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    head = ScriptDirectory.from_config(config).get_current_head()
+    head = ScriptDirectory.from_config(_config()).get_current_head()
     if head is None:
         raise SchemaError("No migrations are installed; reinstall tapvolt.")
     return head
@@ -43,7 +40,9 @@ async def upgrade(engine: AsyncEngine) -> tuple[str | None, str]:
     def run(connection: Connection) -> tuple[str | None, str]:
         before = MigrationContext.configure(connection).get_current_revision()
         if before != _newest():
-            command.upgrade(_config(connection), "head")
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
         return before, _newest()
 
     async with writing(engine) as connection:
