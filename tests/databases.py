@@ -139,8 +139,7 @@ class Databases:
         self._directory = directory
         self._postgres: PostgresTemplates | None = None
         self._template: Path | None = None
-        self._made: list[str] = []
-        self._with_schema: set[str] = set()
+        self._made: list[tuple[str, bool]] = []  # URL, and whether it has a schema
 
     def fresh(self, kind: str) -> str:
         """The URL of a new database with the newest schema."""
@@ -160,9 +159,7 @@ class Databases:
             if migrated:
                 path.write_bytes(self._migrated_file().read_bytes())
             url = f"sqlite:///{path}"
-        self._made.append(url)
-        if migrated:
-            self._with_schema.add(url)
+        self._made.append((url, migrated))
         return url
 
     def _migrated_file(self) -> Path:
@@ -172,8 +169,8 @@ class Databases:
         return self._template
 
     @contextmanager
-    def of_test(self) -> Iterator[None]:
-        """Remove what is made within; fail if it left a card number there (PCI DSS 3.4).
+    def until_done(self) -> Iterator[None]:
+        """Remove what is made within; fail if a card number was left there (PCI DSS 3.4).
 
         They go at once: thousands left to the end would take the server minutes to remove.
         """
@@ -183,11 +180,9 @@ class Databases:
         finally:
             made, self._made[before:] = self._made[before:], []
             try:
-                found = [
-                    f"{url.partition(':')[0]}: {hit}" for url in made if url in self._with_schema for hit in _hits(url)
-                ]
+                found = [f"{url.partition(':')[0]}: {hit}" for url, migrated in made if migrated for hit in _hits(url)]
             finally:
-                for url in made:
+                for url, _ in made:
                     self._drop(url)
             assert not found, f"a card number stands in: {'; '.join(found)}"
 
@@ -225,8 +220,11 @@ def databases() -> Iterator[Databases]:
     """Both kinds, started when first asked for."""
     with folder() as directory:
         made = Databases(directory)
-        yield made
-        made.close()
+        try:
+            with made.until_done():  # those of a whole module
+                yield made
+        finally:
+            made.close()
 
 
 def kinds_of(test: str) -> tuple[str, ...]:
@@ -242,7 +240,7 @@ def kinds_of(test: str) -> tuple[str, ...]:
 @pytest.fixture(autouse=True)
 def databases_of_the_test(databases: Databases) -> Iterator[None]:
     """First of a test's own fixtures, so the last to end: nothing of the test runs on its databases any more."""
-    with databases.of_test():
+    with databases.until_done():
         yield
 
 

@@ -107,7 +107,7 @@ async def test_the_command_tells_places_and_exits_with_one(
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_test_that_leaves_one_fails_and_its_database_goes(kind: str, databases: Databases) -> None:
-    within = databases.of_test()
+    within = databases.until_done()
     within.__enter__()
     url = databases.fresh(kind)
     engine = create_engine(url)
