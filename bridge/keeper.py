@@ -105,6 +105,8 @@ class TerminalKeeper:
         status = await wire.terminal(self.serial)
         if not isinstance(status, TerminalStatus):
             return await self._unseen(record, arm, wire, status)
+        if await self._terminals.terminal(self.serial) != record:
+            return 0.0  # a test transaction has armed the reader meanwhile, say: what was seen is not ours to clear
         arm = await self._terminals.latest_arm(self.serial)
         if await self._needed(arm):
             return self._options.pending_poll_s

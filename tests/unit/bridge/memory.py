@@ -45,6 +45,7 @@ class MemoryHouse:
         self.broken = 0  # how many of the next submissions fail
         self.submissions = 0
         self.pending_asked = 0
+        self.terminals_asked = 0
         self._changed = asyncio.Condition()
 
     async def submit(self, fact: Fact) -> Outcome:
@@ -114,6 +115,9 @@ class MemoryHouse:
         return tuple(self.records.values())
 
     async def terminal(self, serial: str) -> TerminalRecord | None:
+        self.terminals_asked += 1
+        async with self._changed:
+            self._changed.notify_all()
         return self.records.get(serial)
 
     async def latest_arm(self, serial: str) -> ArmRecord | None:

@@ -315,6 +315,30 @@ async def test_a_card_that_was_read_comes_before_the_suspension(
     assert len(cloud.calls("start")) == 1
 
 
+async def test_a_test_transaction_that_begins_while_the_reader_is_asked_keeps_it(
+    keep: Keep, cloud: ScriptedCloud, house: MemoryHouse
+) -> None:
+    """The tester's card was lost otherwise: the keeper stopped what it had not started."""
+
+    def begun() -> None:
+        use(house, "", on_trial=True)
+        cloud.state = "READING"
+
+    use(house, "", out_of_service="state")
+    cloud.meanwhile["terminal"] = begun
+    async with keep() as keeper:
+        await cloud.until(lambda: cloud.state == "READING")
+        asked = house.terminals_asked
+        for _ in range(3):
+            keeper.wake()
+            await house.until(lambda seen=asked: house.terminals_asked > seen)  # type: ignore[misc]
+            asked = house.terminals_asked
+        assert cloud.names() == ["terminal"]
+        use(house, "", on_trial=False)  # over, without a word to the cloud: the reader is cleared
+        keeper.wake()
+        await cloud.until(lambda: bool(cloud.calls("stop")))
+
+
 async def test_a_licence_that_ran_out_during_a_charge_leaves_its_card_a_way_to_stop_it(
     keep: Keep, cloud: ScriptedCloud, house: MemoryHouse
 ) -> None:
