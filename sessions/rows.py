@@ -363,12 +363,12 @@ def _bind(name: str) -> Any:
 
 
 async def write_world(connection: AsyncConnection, ws: WorkingSet, now: datetime) -> None:
-    """Write the changed stations, EVSEs and arms."""
+    """Write the changed stations, EVSEs and arms. What is configured about them is not ours to write back."""
     if ws.changed_stations:
         rows = [
             {**asdict(ws.stations[i]), "admission": ws.stations[i].admission.value} for i in sorted(ws.changed_stations)
         ]
-        await upsert(connection, t.stations, ["station_id"], rows)
+        await upsert(connection, t.stations, ["station_id"], rows, keep=("owner_id",))
     if ws.changed_evses:
         evses = []
         for key in sorted(ws.changed_evses):
@@ -380,16 +380,19 @@ async def write_world(connection: AsyncConnection, ws: WorkingSet, now: datetime
                 "waiting": encode(row.waiting) if row.waiting else None,
             }
             evses.append(values)
-        await upsert(connection, t.evses, ["station_id", "evse_id"], evses)
+        await upsert(connection, t.evses, ["station_id", "evse_id"], evses, keep=("label", "tariff_id", "max_power_w"))
     if ws.changed_arms:
         arms = [{**asdict(ws.arms[i]), "state": ws.arms[i].state.value} for i in sorted(ws.changed_arms)]
         await upsert(connection, t.arms, ["arm_id"], arms)
 
 
-async def upsert(connection: AsyncConnection, table: Any, key: list[str], rows: list[dict[str, Any]]) -> None:
-    """Insert ``rows``, or overwrite the ones whose ``key`` is there. One statement."""
+async def upsert(
+    connection: AsyncConnection, table: Any, key: list[str], rows: list[dict[str, Any]], *, keep: Iterable[str] = ()
+) -> None:
+    """Insert ``rows``, or overwrite the ones whose ``key`` is there, but for the columns ``keep``. One statement."""
     insert = insert_for(connection)(table).values(rows)
-    changes = {name: insert.excluded[name] for name in rows[0] if name not in key}
+    kept = {*key, *keep}
+    changes = {name: insert.excluded[name] for name in rows[0] if name not in kept}
     if changes:
         await connection.execute(insert.on_conflict_do_update(index_elements=key, set_=changes))
     else:

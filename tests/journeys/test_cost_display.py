@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import select
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from sessions.clock import ManualClock
 from sessions.tables import Charging
+from storage import schema as t
+from storage.engine import reading
 from tests.conformance.bench import boot_payload, stamp
-from tests.journeys.stage import Stage, stage
+from tests.journeys.stage import PATIENCE_S, Stage, stage
 from tests.wire.station import _SILENT, Station
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -39,6 +44,19 @@ async def told(station: Station, message_id: str) -> dict[str, Any]:
     await station.answer(call, {"status": "Accepted"})
     data: dict[str, Any] = json.loads(call[3]["data"])
     return data
+
+
+async def shown_later(on: Stage) -> None:
+    """Wait until the next showing of the cost waits for its time: a clock that moves before goes past it."""
+    o = t.outbox.c
+    waiting = select(o.command_key).where(o.kind == "ShowCost", o.done_at.is_(None), o.leased_until.is_(None))
+    give_up = time.monotonic() + PATIENCE_S
+    while True:
+        async with reading(on.app.engine) as connection:
+            if (await connection.execute(waiting)).first() is not None:
+                return
+        assert time.monotonic() < give_up, "the cost is not shown again"
+        await asyncio.sleep(0.01)
 
 
 async def booted(on: Stage, station: Station, announces: str | None) -> None:
@@ -92,6 +110,7 @@ async def test_prices_and_costs_on_1_6(database_url: str) -> None:
             "chargingPrice": {"kWhPrice": 10.0},
             "idlePrice": {"graceMinutes": 0, "hourPrice": 60.0},
         }
+        await shown_later(on)
         await clock.advance(30)
         sample = {"timestamp": stamp(clock.now()), "sampledValue": [{"value": "2500"}]}
         metered = {"connectorId": 1, "transactionId": transaction_id, "meterValue": [sample]}

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import event, func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sessions import facts as f
 from sessions import service as services
 from sessions.commands import AuthoriseHold, CaptureHold, StartCharging, Timer
+from sessions.directory import Admission
+from sessions.facts import EvseStatus
+from sessions.rows import write_world
 from sessions.tables import Charging
+from sessions.working_set import EvseRow, StationRow, WorkingSet
 from storage import schema as t
 from storage.engine import writing
 from tests.store.shop import HOLD, Counter, card, counter, ended, later, open_shop, started
@@ -321,3 +325,23 @@ async def test_a_busy_batch_takes_a_handful_of_statements(engine: AsyncEngine) -
         statements.clear()
         await asyncio.gather(*(shop.submit(started(n, shop.now, id_token=f"T{n}")) for n in range(2, 101)))
         assert len(statements) <= alone + 2
+
+
+async def test_a_commit_does_not_write_back_what_was_configured_meanwhile(engine: AsyncEngine) -> None:
+    """A station says something in the moment in which its owner or its EVSE's tariff is changed."""
+    await open_shop(engine)
+    async with writing(engine) as connection:
+        seen = await connection.execute(select(t.evses).where(t.evses.c.station_id == "CS1").limit(1))
+        evse_id = seen.one().evse_id
+        ws = WorkingSet()
+        ws.put_station(StationRow(station_id="CS1", admission=Admission.ACCEPTED, connected=True, epoch=1, node="here"))
+        ws.put_evse(EvseRow(station_id="CS1", evse_id=evse_id, status=EvseStatus.OCCUPIED))
+        here = (t.evses.c.station_id == "CS1", t.evses.c.evse_id == evse_id)
+        configured = {"tariff_id": "new", "label": "East", "max_power_w": 50_000}
+        await connection.execute(update(t.stations).where(t.stations.c.station_id == "CS1").values(owner_id="own_1"))
+        await connection.execute(update(t.evses).where(*here).values(configured))
+        await write_world(connection, ws, datetime.now(UTC))
+        evse = (await connection.execute(select(t.evses).where(*here))).one()
+        station = (await connection.execute(select(t.stations).where(t.stations.c.station_id == "CS1"))).one()
+    assert {name: evse._mapping[name] for name in configured} == configured
+    assert (evse.status, station.owner_id, station.node) == ("Occupied", "own_1", "here")
