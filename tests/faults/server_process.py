@@ -6,16 +6,9 @@ import asyncio
 import contextlib
 import multiprocessing.process
 import signal
-import socket
 from typing import Any
 
 from tests.forking import FORKING
-
-
-def free_port() -> int:
-    """A port that is free now; the same one is used again after a restart."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def _serve(settings: dict[str, Any], failpoint: str, log_path: str) -> None:

@@ -25,7 +25,8 @@ from simulators.terminal_cloud import TerminalCloud, TerminalCloudConfig
 from storage import schema as t
 from storage.engine import create_engine, reading
 from tests.databases import Databases
-from tests.faults.server_process import ServerProcess, free_port
+from tests.faults.server_process import ServerProcess
+from tests.ports import free_port
 from tests.scale import FULL, KINDS
 
 SPEED = 300.0

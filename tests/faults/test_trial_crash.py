@@ -23,8 +23,9 @@ from storage import onboarding_schema, owner_schema
 from storage import schema as t
 from storage.engine import create_engine, reading, writing
 from tests.databases import Databases
-from tests.faults.server_process import ServerProcess, free_port
+from tests.faults.server_process import ServerProcess
 from tests.journeys.onboarding_stage import OWNER, owner_row
+from tests.ports import free_port
 from tests.scale import KINDS
 
 SPEED = 60.0

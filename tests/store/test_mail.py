@@ -27,6 +27,7 @@ from storage import care_schema
 from storage import schema as s
 from storage.engine import reading, writing
 from tests.pki import pki
+from tests.ports import free_port
 from tests.store.care_house import OWNER, CareHouse, add_owner, add_terminal, care_house
 
 T0 = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
@@ -85,13 +86,6 @@ def post_office(*, tls: bool = False, auth: bool = False, port: int = 0) -> Iter
         yield office
     finally:
         controller.stop(no_assert=True)
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def options(port: int, *, tls: bool = False, trusted: Any = None, user: str = "", password: str = "") -> MailOptions:
