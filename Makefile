@@ -39,7 +39,7 @@ demo: $(READY) ## play paid sessions from tap to receipt; exits 0 if everything 
 run: $(READY) ## keep the demo's stage up, for playing
 	@$(BIN)/tapvolt demo --play
 
-test: $(READY) ## run all tests; with FULL=1 at full scale, as CI does
+test: $(READY) ## run all tests; with FULL=1 at full scale, as before a release
 	@FULL_SCALE=$(FULL) $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
 check: $(READY) ## lint, formatting, types, floors

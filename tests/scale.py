@@ -1,4 +1,4 @@
-"""How large the large tests are: as large as the bars (`make test FULL=1`, and CI), or so that they end in minutes.
+"""How large the large tests are: as large as the bars (`make test FULL=1`), or so that they end in minutes.
 
 What is left out is size and repetition, never a kind of test: every point is still killed at, every operation played,
 every year lived through; but on one database instead of both, or with a tenth of the sessions.

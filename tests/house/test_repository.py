@@ -92,7 +92,7 @@ def test_what_a_page_tells_to_make_can_be_made(page: str) -> None:
 def test_the_readme_begins_with_the_two_commands() -> None:
     assert re.findall(r"^make ([a-z]+)", blocks("README.md", "sh")[0], re.MULTILINE) == ["demo", "test"]
     ci = TEXTS[".ci/run"].splitlines()
-    assert ci[-2:] == ["make check", "make test FULL=1"]
+    assert ci[-2:] == ["make check", "make test"]
     assert "set -euo pipefail" in ci
 
 
