@@ -390,28 +390,18 @@ async def upsert(
     connection: AsyncConnection, table: Any, key: list[str], rows: list[dict[str, Any]], *, keep: Iterable[str] = ()
 ) -> None:
     """Insert ``rows``, or overwrite the ones whose ``key`` is there, but for the columns ``keep``. One statement."""
-    insert = insert_for(connection)(table).values(rows)
+    await connection.execute(_overwriting(insert_for(connection)(table).values(rows), key, rows, keep))
+
+
+async def upsert_many(connection: AsyncConnection, table: Any, key: list[str], rows: list[dict[str, Any]]) -> None:
+    """As `upsert`, for thousands of rows: one prepared statement, row by row."""
+    if rows:
+        await connection.execute(_overwriting(insert_for(connection)(table), key, rows), rows)
+
+
+def _overwriting(insert: Any, key: list[str], rows: list[dict[str, Any]], keep: Iterable[str] = ()) -> Any:
     kept = {*key, *keep}
     changes = {name: insert.excluded[name] for name in rows[0] if name not in kept}
     if changes:
-        await connection.execute(insert.on_conflict_do_update(index_elements=key, set_=changes))
-    else:
-        await connection.execute(insert.on_conflict_do_nothing(index_elements=key))
-
-
-async def upsert_many(
-    connection: AsyncConnection,
-    table: Any,
-    key: list[str],
-    rows: list[dict[str, Any]],
-    *,
-    keep: Iterable[str] = (),
-) -> None:
-    """As `upsert`, for thousands of rows: one prepared statement, row by row. ``keep``: never overwritten."""
-    if not rows:
-        return
-    insert = insert_for(connection)(table)
-    kept = {*key, *keep}
-    changes = {name: insert.excluded[name] for name in rows[0] if name not in kept}
-    statement = insert.on_conflict_do_update(index_elements=key, set_=changes)
-    await connection.execute(statement if changes else insert.on_conflict_do_nothing(index_elements=key), rows)
+        return insert.on_conflict_do_update(index_elements=key, set_=changes)
+    return insert.on_conflict_do_nothing(index_elements=key)
