@@ -12,6 +12,7 @@ from sqlalchemy import select
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
+from csms.stations.cost_display import ShowCost
 from sessions.clock import ManualClock
 from sessions.tables import Charging
 from storage import schema as t
@@ -49,7 +50,7 @@ async def told(station: Station, message_id: str) -> dict[str, Any]:
 async def shown_later(on: Stage) -> None:
     """Wait until the next showing of the cost waits for its time: a clock that moves before goes past it."""
     o = t.outbox.c
-    waiting = select(o.command_key).where(o.kind == "ShowCost", o.done_at.is_(None), o.leased_until.is_(None))
+    waiting = select(o.command_key).where(o.kind == ShowCost.__name__, o.done_at.is_(None), o.leased_until.is_(None))
     give_up = time.monotonic() + PATIENCE_S
     while True:
         async with reading(on.app.engine) as connection:
